@@ -1,0 +1,37 @@
+"""What the engine serves of Dagger's API: a resolver for each field; a field without one is refused by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.api.containers import FIELDS as _CONTAINER
+from engine.api.directories import DIRECTORY as _DIRECTORY
+from engine.api.directories import FILE as _FILE
+from engine.api.objects import identify
+from engine.api.query import HOST as _HOST
+from engine.api.query import QUERY as _QUERY
+from engine.api.query import SECRET as _SECRET
+from engine.api.query import SERVICE as _SERVICE
+
+
+def _plain(*names: str) -> dict[str, Any]:
+    return {name: (lambda ctx, value, name=name: value.get(name)) for name in names}
+
+
+RESOLVERS: dict[str, dict[str, Any]] = {
+    "Query": _QUERY,
+    "Container": _CONTAINER,
+    "Directory": _DIRECTORY,
+    "File": _FILE,
+    "Host": _HOST,
+    "Secret": _SECRET,
+    "Service": _SERVICE,
+    "CacheVolume": {},
+    "EnvVariable": _plain("name", "value"),
+    "Label": _plain("name", "value"),
+    "Port": _plain("port", "protocol", "description", "experimentalSkipHealthcheck"),
+    "Stat": _plain("name", "size", "permissions", "fileType"),
+}
+for _kind, _fields in RESOLVERS.items():
+    if _kind != "Query":
+        _fields["id"] = lambda ctx, value, kind=_kind: identify(ctx, kind, value)

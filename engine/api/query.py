@@ -1,0 +1,152 @@
+"""Fields of ``Query``, ``Host``, ``Secret``, ``Service`` and the small records."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform as machine
+import posixpath
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine import services
+from engine.api.containers import port_record
+from engine.api.objects import Directory, File, Record, identify, load
+from engine.errors import EngineError
+from engine.graph import CacheVolume, Container, Op, Secret, Service
+from engine.session.execute import Context
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
+_NONCE = itertools.count(1)
+
+
+def default_platform(ctx: Context, _: object = None) -> str:
+    return f"linux/{_ARCHITECTURES.get(machine.machine(), machine.machine())}"
+
+
+def container(ctx: Context, _: object, platform: str = "") -> Container:
+    return Container(platform or default_platform(ctx))
+
+
+def http(ctx: Context, _: object, url: str, name: str = "", permissions: int = 0o600, checksum: str = "", **o: Any) -> File:
+    for unsupported in ("authHeader", "experimentalServiceHost"):
+        if o.get(unsupported):
+            raise EngineError(f"Query.http({unsupported}) is not supported by the embedded engine")
+    file_name = name or posixpath.basename(urlsplit(url).path) or "index"
+    arguments = {"url": url, "checksum": checksum, "mode": permissions, "nonce": 0}
+    return File(Op("http", arguments), file_name)
+
+
+def new_file(ctx: Context, _: object, name: str, contents: str, permissions: int = 0o644) -> File:
+    return File(Op("bytes", {"data": contents, "mode": permissions}), posixpath.basename(name))
+
+
+def secret(ctx: Context, _: object, uri: str, cacheKey: str = "") -> Secret:
+    made = Secret(uri, uri, cacheKey)
+    return made
+
+
+def node(ctx: Context, _: object, id: str) -> tuple[str, Any]:
+    value = load(ctx, id)
+    return ctx.objects[id][0], value
+
+
+def _host_path(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def host_directory(ctx: Context, _: object, path: str, **o: Any) -> Directory:
+    arguments = {
+        "path": _host_path(path), "include": o.get("include", []), "exclude": o.get("exclude", []),
+        "use_gitignore": bool(o.get("gitignore")), "nonce": next(_NONCE) if o.get("noCache") else 0,
+    }
+    return Directory(Op("host_directory", arguments), posixpath.basename(_host_path(path)) or "/")
+
+
+def host_file(ctx: Context, _: object, path: str, noCache: bool = False) -> File:
+    arguments = {"path": _host_path(path), "nonce": next(_NONCE) if noCache else 0}
+    return File(Op("host_file", arguments), posixpath.basename(path))
+
+
+def host_find_up(ctx: Context, _: object, name: str, noCache: bool = False) -> str | None:
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / name).exists():
+            return str(folder / name)
+    return None
+
+
+def tunnel(ctx: Context, _: object, service: str, native: bool = False, ports: list[dict[str, Any]] | None = None) -> Service:
+    upstream = load(ctx, service, "Service")
+    forwards = [(p.get("frontend"), p["backend"], p.get("protocol", "TCP")) for p in ports or ()]
+    if not forwards:
+        forwards = [(p.port if native else None, p.port, p.protocol) for p in upstream.ports]
+    return Service("tunnel", upstream=upstream, forwards=tuple(forwards))
+
+
+def host_service(ctx: Context, _: object, ports: list[dict[str, Any]], host: str = "localhost") -> Service:
+    forwards = tuple((p.get("frontend") or p["backend"], p["backend"], p.get("protocol", "TCP")) for p in ports)
+    return Service("host", forwards=forwards, host=host)
+
+
+async def plaintext(ctx: Context, value: Secret) -> str:
+    data: bytes = ctx.solver.secrets.value(value)
+    return data.decode(errors="replace")
+
+
+async def service_start(ctx: Context, service: Service) -> str:
+    await services.start(ctx.solver, service)
+    return identify(ctx, "Service", service)
+
+
+async def service_stop(ctx: Context, service: Service, kill: bool = False) -> str:
+    await services.stop(ctx.solver, service)
+    return identify(ctx, "Service", service)
+
+
+async def endpoint(ctx: Context, service: Service, port: int | None = None, scheme: str = "") -> str:
+    text = await services.endpoint(ctx.solver, service, port)
+    return f"{scheme}://{text}" if scheme else text
+
+
+async def service_ports(ctx: Context, service: Service) -> list[Record]:
+    return [port_record(p) for p in await services.ports(ctx.solver, service)]
+
+
+async def hostname(ctx: Context, service: Service) -> str:
+    return service.hostname or services.name_of(service)
+
+
+def with_hostname(ctx: Context, service: Service, hostname: str) -> Service:
+    from dataclasses import replace
+
+    return replace(service, hostname=hostname)
+
+
+QUERY: dict[str, Any] = {
+    "cacheVolume": lambda ctx, _, key, source="", sharing="SHARED", owner="": CacheVolume(
+        key, load(ctx, source, "Directory").op if source else None, owner
+    ),
+    "container": container, "defaultPlatform": default_platform, "directory": lambda ctx, _: Directory(),
+    "file": new_file, "host": lambda ctx, _: _Host(), "http": http, "node": node, "secret": secret,
+    "setSecret": lambda ctx, _, name, plaintext: ctx.solver.secrets.add(name, plaintext),
+    "version": lambda ctx, _: ctx.version,
+}
+for _kind in ("CacheVolume", "Container", "Directory", "File", "Secret", "Service", "EnvVariable", "Label", "Port", "Stat", "Host"):
+    QUERY[f"load{_kind}FromID"] = lambda ctx, _, id, kind=_kind: load(ctx, id, kind)
+
+
+class _Host:
+    digest = "host"
+
+
+HOST: dict[str, Any] = {
+    "directory": host_directory, "file": host_file, "findUp": host_find_up, "service": host_service, "tunnel": tunnel,
+}
+SECRET: dict[str, Any] = {
+    "name": lambda ctx, value: value.name, "plaintext": plaintext, "uri": lambda ctx, value: value.uri,
+}
+SERVICE: dict[str, Any] = {
+    "endpoint": endpoint, "hostname": hostname, "ports": service_ports, "start": service_start,
+    "stop": service_stop, "sync": service_start, "withHostname": with_hostname,
+}

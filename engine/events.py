@@ -1,0 +1,20 @@
+"""What a session tells of its work while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One moment of one step.
+
+    ``kind`` is started, finished, cached, failed or output; ``stage`` is the value of ``PIPELINES_STAGE`` in the
+    step's environment (empty without one); ``seconds`` is the time that a finished or failed step took.
+    """
+
+    kind: str
+    stage: str
+    name: str
+    seconds: float = 0.0
+    text: str = ""

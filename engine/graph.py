@@ -1,0 +1,182 @@
+"""Frozen operations. What a client builds is a graph of these; nothing runs until an answer asks for it.
+
+The digest of an operation names it within a session. The key under which a result is remembered is another thing: it
+is made from the content of what goes in, when that is known (``engine.solve``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Op:
+    """A tree or a file to be: a verb, its plain arguments, and the operations that it is made from."""
+
+    verb: str
+    args: dict[str, Any] = field(default_factory=dict)
+    inputs: tuple[Op, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        text = json.dumps([self.verb, self.args, [op.digest for op in self.inputs]], sort_keys=True, default=_plain)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Op) and other.digest == self.digest
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Exec | Service | Secret | Op | Mount):
+        return value.digest
+    raise TypeError(f"not a plain value: {value!r}")
+
+
+SCRATCH = Op("scratch")
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret's name and where its value comes from; the value itself stays with the session."""
+
+    name: str
+    uri: str
+    cache_key: str
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(["secret", self.name, self.uri, self.cache_key]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class CacheVolume:
+    """A folder that outlives steps, by its key."""
+
+    key: str
+    source: Op | None = None
+    owner: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        source = self.source.digest if self.source else None
+        return hashlib.sha256(json.dumps(["cache", self.key, source, self.owner]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Something at a path of a step: kind is directory, file, cache, temp, secret or socket."""
+
+    at: str
+    kind: str
+    op: Op | None = None
+    volume: CacheVolume | None = None
+    secret: Secret | None = None
+    owner: str = ""
+    mode: int = 0o400
+    size: int | None = None
+    read_only: bool = False
+    sharing: str = "SHARED"
+
+    @cached_property
+    def digest(self) -> str:
+        parts = [
+            self.at, self.kind, self.op and self.op.digest, self.volume and self.volume.digest,
+            self.secret and self.secret.digest, self.owner, self.mode, self.size, self.read_only, self.sharing,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Port:
+    port: int
+    protocol: str = "TCP"
+    description: str | None = None
+    experimental_skip_healthcheck: bool = False
+
+
+@dataclass(frozen=True)
+class Container:
+    """A root, what a step sees besides, and the configuration of an image."""
+
+    platform: str
+    root: Op = SCRATCH
+    mounts: tuple[Mount, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    volatile: tuple[tuple[str, str], ...] = ()
+    secret_env: tuple[tuple[str, Secret], ...] = ()
+    services: tuple[tuple[str, Service], ...] = ()
+    user: str = ""
+    workdir: str = ""
+    entrypoint: tuple[str, ...] = ()
+    default_args: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    ports: tuple[Port, ...] = ()
+    healthcheck: tuple[tuple[str, Any], ...] = ()
+    image_config: str = ""
+    last: Exec | None = None
+
+    def change(self, **changes: Any) -> Container:
+        return replace(self, **changes)
+
+    @cached_property
+    def digest(self) -> str:
+        parts = [
+            self.platform, self.root.digest, [m.digest for m in self.mounts], self.env, self.volatile,
+            [(n, s.digest) for n, s in self.secret_env], [(n, s.digest) for n, s in self.services], self.user,
+            self.workdir, self.entrypoint, self.default_args, self.labels, self.annotations,
+            [(p.port, p.protocol, p.description, p.experimental_skip_healthcheck) for p in self.ports],
+            self.healthcheck, self.image_config, self.last.digest if self.last else None,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Exec:
+    """A step: a container as it was, and a command in it."""
+
+    container: Container
+    args: tuple[str, ...]
+    stdin: str = ""
+    redirect_stdin: str = ""
+    redirect_stdout: str = ""
+    redirect_stderr: str = ""
+    expect: str = "SUCCESS"
+
+    @cached_property
+    def digest(self) -> str:
+        parts = [
+            self.container.digest, self.args, self.stdin, self.redirect_stdin, self.redirect_stdout,
+            self.redirect_stderr, self.expect,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A container's command that runs beside steps, or a way to the host (``kind`` container, tunnel or host)."""
+
+    kind: str
+    container: Container | None = None
+    args: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    upstream: Service | None = None
+    forwards: tuple[tuple[int | None, int, str], ...] = ()
+    host: str = ""
+    hostname: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        parts = [
+            self.kind, self.container and self.container.digest, self.args,
+            [(p.port, p.protocol) for p in self.ports], self.upstream and self.upstream.digest, self.forwards,
+            self.host, self.hostname,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,229 @@
+"""Containers as OCI image tarballs, and back (OCI image-spec v1.1, image layout)."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import EngineError
+from engine.graph import Container, Port
+from engine.tree import EMPTY, Entry, file_entry, link_entry
+
+if TYPE_CHECKING:
+    from engine.solve import Solver
+
+_OCI = {
+    "manifest": "application/vnd.oci.image.manifest.v1+json",
+    "config": "application/vnd.oci.image.config.v1+json",
+    "index": "application/vnd.oci.image.index.v1+json",
+    "layer": "application/vnd.oci.image.layer.v1.tar",
+}
+_DOCKER = {
+    "manifest": "application/vnd.docker.distribution.manifest.v2+json",
+    "config": "application/vnd.docker.container.image.v1+json",
+    "index": "application/vnd.docker.distribution.manifest.list.v2+json",
+    "layer": "application/vnd.docker.image.rootfs.diff.tar",
+}
+
+
+def config_of(box: Container) -> dict[str, Any]:
+    """The ``config`` object of an image."""
+    config: dict[str, Any] = json.loads(box.image_config) if box.image_config else {}
+    fields: dict[str, Any] = {
+        "User": box.user, "Env": [f"{k}={v}" for k, v in box.env], "Entrypoint": list(box.entrypoint),
+        "Cmd": list(box.default_args), "WorkingDir": box.workdir, "Labels": dict(box.labels),
+        "ExposedPorts": {f"{p.port}/{p.protocol.lower()}": {} for p in box.ports},
+        "Healthcheck": dict(box.healthcheck),
+    }
+    for name, value in fields.items():
+        if value:
+            config[name] = value
+        else:
+            config.pop(name, None)
+    return config
+
+
+def container_of(box: Container, config: dict[str, Any], manifest: dict[str, Any]) -> Container:
+    """The container that an image's configuration describes; its root is to be set by the caller."""
+    inner = config.get("config") or {}
+    env = tuple((k, v) for k, _, v in (item.partition("=") for item in inner.get("Env") or ()))
+    ports = tuple(
+        Port(int(number), (protocol or "tcp").upper())
+        for number, _, protocol in (text.partition("/") for text in inner.get("ExposedPorts") or {})
+    )
+    return box.change(
+        env=env, user=inner.get("User") or "", workdir=inner.get("WorkingDir") or "",
+        entrypoint=tuple(inner.get("Entrypoint") or ()), default_args=tuple(inner.get("Cmd") or ()),
+        labels=tuple((inner.get("Labels") or {}).items()),
+        annotations=tuple((manifest.get("annotations") or {}).items()), ports=ports,
+        healthcheck=tuple((inner.get("Healthcheck") or {}).items()), image_config=json.dumps(inner, sort_keys=True),
+    )
+
+
+def _layer(solver: Solver, root: Entry) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path, entry in solver.trees.walk(root):
+            info = tarfile.TarInfo(path)
+            info.mode, info.uid, info.gid, info.mtime = entry.mode, entry.uid, entry.gid, entry.mtime // 10**9
+            if entry.kind == "d":
+                info.type = tarfile.DIRTYPE
+                tar.addfile(info)
+            elif entry.kind == "l":
+                info.type, info.linkname = tarfile.SYMTYPE, entry.ref
+                tar.addfile(info)
+            else:
+                data = solver.store.read(entry)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def write_tarball(solver: Solver, images: list[tuple[Any, Entry]], docker: bool, compression: str) -> Entry:
+    """An OCI layout as a tar, one manifest an image; several images get an index."""
+    types = _DOCKER if docker else _OCI
+    blobs: dict[str, bytes] = {}
+
+    def keep(data: bytes, media_type: str) -> dict[str, Any]:
+        digest = hashlib.sha256(data).hexdigest()
+        blobs[digest] = data
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    manifests = []
+    for box, root in images:
+        tar = _layer(solver, root)
+        if compression == "Uncompressed":
+            layer = keep(tar, types["layer"])
+        else:
+            suffix = ".gzip" if docker else "+gzip"
+            layer = keep(gzip.compress(tar, 6, mtime=0), types["layer"] + suffix)
+        system, architecture, *variant = box.platform.split("/")
+        config = {
+            "created": "1970-01-01T00:00:00Z", "architecture": architecture, "os": system, "config": config_of(box),
+            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(tar).hexdigest()]},
+        }
+        platform = {"architecture": architecture, "os": system}
+        if variant:
+            config["variant"] = platform["variant"] = variant[0]
+        manifest = {
+            "schemaVersion": 2, "mediaType": types["manifest"], "config": keep(_json(config), types["config"]),
+            "layers": [layer],
+        }
+        if box.annotations:
+            manifest["annotations"] = dict(box.annotations)
+        manifests.append({**keep(_json(manifest), types["manifest"]), "platform": platform})
+    if len(manifests) > 1:
+        inner = {"schemaVersion": 2, "mediaType": types["index"], "manifests": manifests}
+        manifests = [keep(_json(inner), types["index"])]
+    index = {"schemaVersion": 2, "mediaType": _OCI["index"], "manifests": manifests}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar_file:
+        files = {"oci-layout": _json({"imageLayoutVersion": "1.0.0"}), "index.json": _json(index)}
+        files |= {f"blobs/sha256/{digest}": data for digest, data in sorted(blobs.items())}
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(data), 0o644
+            tar_file.addfile(info, io.BytesIO(data))
+    return solver.keep_bytes(out.getvalue())
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def read_image(solver: Solver, file: Entry, tag: str = "") -> tuple[Entry, tuple[dict[str, Any], dict[str, Any]]]:
+    """``(root, (config, manifest))`` of an OCI layout in a tar; every blob is checked against its digest.
+
+    Raises:
+        EngineError: not such a tar, a digest that does not match, or an entry that leaves the root.
+    """
+    try:
+        with tarfile.open(solver.store.ensure(file)) as tar:
+
+            def read(name: str) -> bytes:
+                member = tar.extractfile(name)
+                if member is None:
+                    raise EngineError(f"{name} of the image is not a file")
+                return member.read()
+
+            def blob(digest: str) -> bytes:
+                data = read("blobs/" + digest.replace(":", "/"))
+                if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
+                    raise EngineError(f"blob {digest} of the image is damaged")
+                return data
+
+            manifests = json.loads(read("index.json"))["manifests"]
+            chosen = [
+                m for m in manifests
+                if not tag or (m.get("annotations") or {}).get("org.opencontainers.image.ref.name") == tag
+            ]
+            if not chosen:
+                raise EngineError(f"the image tarball has no tag {tag!r}")
+            descriptor = chosen[0]
+            for _ in range(4):
+                described = json.loads(blob(descriptor["digest"]))
+                if "manifests" not in described:
+                    break
+                descriptor = described["manifests"][0]
+            config = json.loads(blob(described["config"]["digest"]))
+            root = EMPTY
+            with solver.store.transaction():
+                for layer in described["layers"]:
+                    root = apply_layer(solver, root, blob(layer["digest"]))
+    except (tarfile.TarError, KeyError, ValueError, IndexError, TypeError, AttributeError, OSError) as error:
+        raise EngineError(f"not an OCI image tarball: {error}") from None
+    return root, (config, described)
+
+
+def apply_layer(solver: Solver, root: Entry, data: bytes) -> Entry:
+    """A layer over a tree: whiteouts remove, everything else is put (OCI image-spec, layer.md).
+
+    Raises:
+        EngineError: a name that leaves the root, or a kind of entry that no image needs.
+    """
+    trees, store = solver.trees, solver.store
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as tar:
+        for info in tar:
+            path = info.name.removeprefix("./").rstrip("/")
+            if info.name.startswith("/") or ".." in Path(path).parts:
+                raise EngineError(f"layer entry {info.name!r} leaves the root")
+            if path in ("", "."):
+                continue
+            folder, name = str(Path(path).parent), Path(path).name
+            if name == ".wh..wh..opq":
+                root = trees.put(root, folder, EMPTY)
+            elif name.startswith(".wh."):
+                root = trees.remove(root, f"{folder}/{name[4:]}")
+            elif info.isdir():
+                root = trees.make_directory(root, path)
+                found = trees.find(root, path)
+                assert found is not None
+                root = trees.put(
+                    root, path,
+                    replace(found, mode=info.mode, uid=info.uid, gid=info.gid, mtime=int(info.mtime) * 10**9),
+                )
+            elif info.issym():
+                root = trees.put(root, path, link_entry(info.linkname, info.uid, info.gid, int(info.mtime) * 10**9))
+            elif info.islnk():
+                found = trees.find(root, info.linkname, follow=False)
+                if found is None or found.kind != "f":
+                    raise EngineError(f"layer entry {info.name!r} links to {info.linkname!r}, which is no file of the image")
+                root = trees.put(root, path, found)
+            elif info.isreg():
+                member = tar.extractfile(info)
+                content = member.read() if member else b""
+                entry = file_entry(
+                    hashlib.sha256(content).hexdigest(), len(content), info.mode & 0o7777, info.uid, info.gid,
+                    int(info.mtime) * 10**9,
+                )
+                store.write(content, entry)
+                root = trees.put(root, path, entry)
+            else:
+                raise EngineError(f"layer entry {info.name!r} is a device or pipe, which the engine does not make")
+    return root

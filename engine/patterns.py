@@ -1,0 +1,84 @@
+"""Patterns of paths: globs with ``**``, and include and exclude lists in the manner of ``.dockerignore``."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+
+
+@functools.lru_cache(maxsize=1024)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A glob as an expression over paths without a leading slash."""
+    out, i = [], 0
+    while i < len(pattern):
+        char = pattern[i]
+        if pattern.startswith("**/", i):
+            out.append("(?:.*/)?")
+            i += 3
+        elif pattern.startswith("**", i):
+            out.append(".*")
+            i += 2
+        elif char == "*":
+            out.append("[^/]*")
+            i += 1
+        elif char == "?":
+            out.append("[^/]")
+            i += 1
+        elif char == "[" and (end := pattern.find("]", i + 2)) > 0:
+            body = pattern[i + 1 : end]
+            negated = body[0] in "^!"
+            out.append("[" + ("^" if negated else "") + re.escape(body[negated:]).replace(r"\-", "-") + "]")
+            i = end + 1
+        elif char == "{" and (end := pattern.find("}", i)) > 0:
+            out.append("(?:" + "|".join(re.escape(part) for part in pattern[i + 1 : end].split(",")) + ")")
+            i = end + 1
+        elif char == "\\" and i + 1 < len(pattern):
+            out.append(re.escape(pattern[i + 1]))
+            i += 2
+        else:
+            out.append(re.escape(char))
+            i += 1
+    return re.compile("".join(out) + r"\Z", re.DOTALL)
+
+
+def _clean(pattern: str) -> tuple[bool, str]:
+    negated = pattern.startswith("!")
+    body = pattern[negated:].strip()
+    while body.startswith("./"):
+        body = body[2:]
+    return negated, body.strip("/") if body not in ("", ".", "/") else "**"
+
+
+class Patterns:
+    """An ordered list of patterns; the last that matches a path, or a folder above it, decides."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._rules = [_clean(p) for p in patterns if p.strip()]
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def match(self, path: str) -> bool:
+        parts = path.split("/")
+        above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        matched = False
+        for negated, pattern in self._rules:
+            if matched != (not negated) and any(compiled(pattern).match(candidate) for candidate in above):
+                matched = not negated
+        return matched
+
+
+def gitignore(lines: str) -> list[str]:
+    """Rules of a ``.gitignore`` at the root of a tree as patterns of this module (gitignore(5))."""
+    out = []
+    for line in lines.splitlines():
+        rule = line.rstrip()
+        if not rule or rule.startswith("#"):
+            continue
+        negated = rule.startswith("!")
+        body = rule[negated:].rstrip("/")
+        anchored = "/" in body
+        body = body.lstrip("/") if anchored else f"**/{body}"
+        out.append(("!" if negated else "") + body)
+    return out

@@ -1,0 +1,81 @@
+"""Secrets: where their values come from, what stands for them in keys, and how they are kept out of logs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.graph import Secret
+from engine.store import Store
+
+_LONGEST = 500 * 1024
+
+
+class Secrets:
+    """The secrets of one session. Values stay in memory; keys hold at most a keyed hash of one."""
+
+    def __init__(self, store: Store) -> None:
+        self._values: dict[str, bytes] = {}
+        path = store.root / "salt"
+        if not path.exists():
+            staged = store.tmp / "salt"
+            staged.write_bytes(os.urandom(32))
+            staged.rename(path)
+        self._salt = path.read_bytes()
+
+    def add(self, name: str, plaintext: str) -> Secret:
+        self._values[name] = plaintext.encode()
+        return Secret(name, "", "")
+
+    def value(self, secret: Secret) -> bytes:
+        """The plaintext.
+
+        Raises:
+            EngineError: its source is not there.
+        """
+        if not secret.uri:
+            return self._values[secret.name]
+        if secret.uri not in self._values:
+            self._values[secret.uri] = self._fetch(secret.uri)
+        return self._values[secret.uri]
+
+    def _fetch(self, uri: str) -> bytes:
+        scheme, found, rest = uri.partition("://")
+        if not found:
+            raise EngineError(f"secret {uri!r}: a reference such as env://NAME, file://PATH or cmd://COMMAND is needed")
+        if scheme == "env":
+            if rest not in os.environ:
+                raise EngineError(f"secret env var not found: {rest!r}")
+            return os.environ[rest].encode()
+        if scheme == "file":
+            try:
+                value = Path(os.path.expanduser(rest)).read_bytes()
+            except OSError as error:
+                raise EngineError(f"secret file {rest}: {error.strerror}") from None
+        elif scheme == "cmd":
+            done = subprocess.run(["sh", "-c", rest], capture_output=True, check=False)
+            if done.returncode:
+                raise EngineError(f"secret command {rest!r} failed with exit code {done.returncode}")
+            value = done.stdout
+        else:
+            raise EngineError(f"secret provider {scheme!r} is not supported by the embedded engine (env, file, cmd are)")
+        if len(value) > _LONGEST:
+            raise EngineError(f"secret {scheme}://… is larger than {_LONGEST} bytes")
+        return value
+
+    def key(self, secret: Secret) -> str:
+        """What stands for the secret in the key of a step."""
+        if secret.cache_key:
+            return "given " + secret.cache_key
+        return "keyed " + hmac.new(self._salt, self.value(secret), hashlib.sha256).hexdigest()
+
+    @staticmethod
+    def scrub(text: bytes, values: Iterable[bytes]) -> bytes:
+        for value in sorted({v.strip() for v in values if v.strip()}, key=len, reverse=True):
+            text = text.replace(value, b"***")
+        return text

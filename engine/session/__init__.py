@@ -1,0 +1,1 @@
+"""The session protocol: GraphQL over HTTP on loopback behind a token."""

@@ -1,0 +1,281 @@
+"""From operations to trees: each operation is solved once a session, and a step once a store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine import download, folders
+from engine.errors import EngineError
+from engine.events import Event
+from engine.graph import Exec, Op
+from engine.owners import resolve_owner
+from engine.patterns import Patterns, gitignore
+from engine.secrets import Secrets
+from engine.store import Missing, Store
+from engine.tools import Tools, tools
+from engine.tree import BEGINNING, EMPTY, Entry, file_entry, link_entry
+from engine.trees import Trees, parts_of
+
+
+class Solver:
+    """Solves operations against one store. Belongs to one event loop."""
+
+    def __init__(self, store: Store, on_event: Callable[[Event], None]) -> None:
+        self.store = store
+        self.trees = Trees(store)
+        self.secrets = Secrets(store)
+        self.on_event = on_event
+        self.slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
+        self._tools: Tools | None = None
+        self._running: dict[str, asyncio.Task[Any]] = {}
+
+    async def once(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer of ``work`` for this key, asked for any number of times at once, worked out once.
+
+        Failures are not kept: who asks again later, tries again.
+        """
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.ensure_future(work())
+            self._running[key] = task
+
+            def done(finished: asyncio.Task[Any]) -> None:
+                if finished.cancelled() or finished.exception() is not None:
+                    self._running.pop(key, None)
+
+            task.add_done_callback(done)
+        return await asyncio.shield(task)
+
+    async def tools(self) -> Tools:
+        if self._tools is None:
+            self._tools = await self.once("tools", lambda: asyncio.to_thread(tools, self.store))
+        assert self._tools is not None
+        return self._tools
+
+    def forget(self, op: Op) -> None:
+        """Drop what this session knows of an operation and of all that it is made from."""
+        self._running.pop("op " + op.digest, None)
+        for source in op.inputs:
+            self.forget(source)
+        step = op.args.get("step")
+        if isinstance(step, Exec):
+            self._running.pop("step " + step.digest, None)
+            self.forget(step.container.root)
+            for mount in step.container.mounts:
+                if mount.op is not None:
+                    self.forget(mount.op)
+
+    async def solve(self, op: Op) -> Entry:
+        """The tree or file of an operation.
+
+        Raises:
+            EngineError: it cannot be made; the message says why.
+        """
+        for attempt in (1, 2):
+            try:
+                return await self._solve(op)
+            except Missing:
+                if attempt == 2:
+                    raise
+                self.forget(op)
+        raise AssertionError
+
+    async def _solve(self, op: Op) -> Entry:
+        entry: Entry = await self.once("op " + op.digest, lambda: self._work(op))
+        return entry
+
+    async def _work(self, op: Op) -> Entry:
+        verb = getattr(self, "_" + op.verb)
+        inputs = await asyncio.gather(*(self._solve(source) for source in op.inputs))
+        answer: Entry = await verb(*inputs, **op.args)
+        return answer
+
+    # sources
+
+    async def _scratch(self) -> Entry:
+        return EMPTY
+
+    async def _bytes(self, data: str, mode: int) -> Entry:
+        return self.keep_bytes(data.encode("utf-8", "surrogateescape"), mode)
+
+    def keep_bytes(self, data: bytes, mode: int = 0o644) -> Entry:
+        entry = file_entry(hashlib.sha256(data).hexdigest(), len(data), mode)
+        self.store.write(data, entry)
+        return entry
+
+    async def _host_directory(
+        self, path: str, include: list[str], exclude: list[str], use_gitignore: bool, nonce: int
+    ) -> Entry:
+        folder = Path(path)
+        if not folder.is_dir():
+            raise EngineError(f"{path}: no such directory on the host")
+        ignored = gitignore((folder / ".gitignore").read_text()) if use_gitignore and (folder / ".gitignore").is_file() else []
+        return await asyncio.to_thread(
+            folders.take_in, self.store, folder, Patterns(include), Patterns([*ignored, *exclude])
+        )
+
+    async def _host_file(self, path: str, nonce: int) -> Entry:
+        file = Path(path)
+        if not file.is_file():
+            raise EngineError(f"{path}: no such file on the host")
+        found = file.stat()
+
+        def take() -> Entry:
+            from engine.store import digest_of
+
+            entry = file_entry(digest_of(file), found.st_size, found.st_mode & 0o7777, 0, 0, found.st_mtime_ns)
+            if not self.store.intact(entry):
+                self.store.write(file.read_bytes(), entry)
+            return entry
+
+        return await asyncio.to_thread(take)
+
+    async def _http(self, url: str, checksum: str, mode: int, nonce: int) -> Entry:
+        return await asyncio.to_thread(download.http, self.store, url, checksum, mode)
+
+    # trees
+
+    async def _directory_of(self, root: Entry, path: str) -> Entry:
+        found = self.trees.find(root, path)
+        if found is None:
+            raise EngineError(f"{path}: no such file or directory")
+        if found.kind != "d":
+            raise EngineError(f"path {path} is a file, not a directory")
+        return found
+
+    async def _file_of(self, root: Entry, path: str) -> Entry:
+        if ".." in parts_raw(path):
+            raise EngineError(f"{path}: path leaves the directory")
+        found = self.trees.find(root, path)
+        if found is None:
+            raise EngineError(f"{path}: no such file or directory")
+        if found.kind != "f":
+            raise EngineError(f"path {path} is a directory, not a file")
+        return found
+
+    async def _put_file(
+        self, root: Entry, source: Entry, path: str, mode: int | None, owner: str
+    ) -> Entry:
+        entry = source if mode is None else replace(source, mode=mode)
+        if owner:
+            uid, gid = resolve_owner(self.store, self.trees, root, owner)
+            entry = replace(entry, uid=uid, gid=gid)
+        return self.trees.put(root, path, entry)
+
+    async def _put_directory(
+        self, root: Entry, source: Entry, path: str, include: list[str], exclude: list[str],
+        use_gitignore: bool, owner: str, mode: int | None,
+    ) -> Entry:
+        tree = await self._filter(source, include, exclude, use_gitignore)
+        if owner:
+            uid, gid = resolve_owner(self.store, self.trees, root, owner)
+            tree = self.trees.change_all(tree, lambda entry: replace(entry, uid=uid, gid=gid))
+        if mode is not None:
+            tree = replace(tree, mode=mode)
+        return self.trees.merge(root, path, tree)
+
+    async def _filter(self, root: Entry, include: list[str], exclude: list[str], use_gitignore: bool) -> Entry:
+        ignored: list[str] = []
+        rules = self.trees.find(root, ".gitignore") if use_gitignore else None
+        if rules is not None and rules.kind == "f":
+            ignored = gitignore(self.store.read(rules).decode(errors="replace"))
+        return self.trees.filter(root, Patterns(include), Patterns([*ignored, *exclude]))
+
+    async def _make_directory(self, root: Entry, path: str, mode: int) -> Entry:
+        return self.trees.make_directory(root, path, mode)
+
+    async def _symlink(self, root: Entry, path: str, target: str) -> Entry:
+        return self.trees.put(root, path, link_entry(target))
+
+    async def _remove(self, root: Entry, paths: list[str], only: str) -> Entry:
+        for path in paths:
+            if any(char in path for char in "*?["):
+                matched = [p for p in self.trees.glob(root, path.lstrip("/")) if not (only == "f" and p.endswith("/"))]
+            else:
+                matched = [path]
+            for name in matched:
+                found = self.trees.find(root, name, follow=False)
+                if found is not None and (only != "f" or found.kind != "d"):
+                    root = self.trees.remove(root, name)
+        return root
+
+    async def _diff(self, lower: Entry, upper: Entry) -> Entry:
+        return self.trees.diff(lower, upper)
+
+    async def _timestamps(self, root: Entry, seconds: int) -> Entry:
+        return self.trees.change_all(root, lambda entry: replace(entry, mtime=seconds * 10**9, pinned=True))
+
+    async def _chown(self, root: Entry, path: str, owner: str) -> Entry:
+        uid, gid = resolve_owner(self.store, self.trees, root if root.kind == "d" else EMPTY, owner)
+
+        def change(entry: Entry) -> Entry:
+            return replace(entry, uid=uid, gid=gid)
+
+        if root.kind == "f":
+            return change(root)
+        found = self.trees.find(root, path)
+        if found is None:
+            raise EngineError(f"{path}: no such file or directory")
+        return self.trees.put(root, path, self.trees.change_all(found, change)) if parts_of(path) else (
+            self.trees.change_all(root, change)
+        )
+
+    async def _replaced(self, file: Entry, search: str, replacement: str, every: bool, first_from: int | None) -> Entry:
+        text = self.store.read(file).decode()
+        start = 0 if first_from is None else sum(len(line) for line in text.splitlines(keepends=True)[: first_from - 1])
+        if search not in text[start:]:
+            raise EngineError(f"search string not found: {search!r}")
+        body = text[start:].replace(search, replacement, -1 if every else 1)
+        return self.keep_bytes((text[:start] + body).encode(), file.mode)
+
+    async def _error(self, root: Entry, message: str) -> Entry:
+        raise EngineError(message)
+
+    # steps and images
+
+    async def step(self, step: Exec) -> dict[str, Any]:
+        """What a step left: ``root``, ``mounts``, ``stdout``, ``stderr``, ``exit``."""
+        from engine.steps import run_step
+
+        answer: dict[str, Any] = await self.once("step " + step.digest, lambda: run_step(self, step))
+        return answer
+
+    async def _step_root(self, step: Exec) -> Entry:
+        found: Entry = (await self.step(step))["root"]
+        return found
+
+    async def _step_mount(self, step: Exec, at: str) -> Entry:
+        found: Entry = (await self.step(step))["mounts"][at]
+        return found
+
+    async def _image_root(self, file: Entry, tag: str) -> Entry:
+        from engine.oci import read_image
+
+        root, _ = await asyncio.to_thread(read_image, self, file, tag)
+        return root
+
+    async def _tarball(self, *roots: Entry, images: list[Any], docker: bool, compression: str) -> Entry:
+        from engine.oci import write_tarball
+
+        return await asyncio.to_thread(write_tarball, self, list(zip(images, roots, strict=True)), docker, compression)
+
+
+def parts_raw(path: str) -> list[str]:
+    """Names of a path that climb above its start, as ``..``; none for a path that stays inside."""
+    depth, out = 0, []
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            out.append("..")
+    return out
+
+
+__all__ = ["BEGINNING", "Solver"]

@@ -1,0 +1,357 @@
+"""Running a step: its key, its mounts, its user, and what it left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import folders, sandbox
+from engine.errors import EngineError, ExecFailed
+from engine.events import Event
+from engine.graph import Container, Exec, Mount
+from engine.owners import UnknownUser, resolve_owner, user_of
+from engine.store import Missing
+from engine.tree import EMPTY, Entry, content_key, file_entry
+from engine.trees import parts_of
+
+if TYPE_CHECKING:
+    from engine.solve import Solver
+
+STAGE = "PIPELINES_STAGE"
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SYSTEM_MOUNTS = ("/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hosts")
+#: Words of a step that its shown name keeps.
+_NAME_LENGTH = 100
+
+
+async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
+    """The outcome of a step: remembered, or run now.
+
+    Raises:
+        ExecFailed: it ended otherwise than was expected.
+        EngineError: something it needs cannot be had, or the sandbox cannot be set up.
+    """
+    box = step.container
+    if not step.args:
+        raise EngineError("no command has been set: withExec needs arguments, or default arguments or an entrypoint")
+    root = await solver.solve(box.root)
+    sources: dict[str, Entry] = {}
+    for mount in box.mounts:
+        if mount.op is not None:
+            sources[mount.at] = await solver.solve(mount.op)
+    key = _key(solver, step, root, sources)
+    stage = dict(box.env).get(STAGE, "")
+    name = " ".join(step.args).replace("\n", " ")[:_NAME_LENGTH]
+    if (known := _recall(solver, key)) is not None:
+        solver.on_event(Event("cached", stage, name))
+        return known
+    async with _locked(solver, key):
+        if (known := _recall(solver, key)) is not None:
+            solver.on_event(Event("cached", stage, name))
+            return known
+        async with _services(solver, box) as hosts, solver.slots:
+            solver.on_event(Event("started", stage, name))
+            began = time.monotonic()
+            try:
+                outcome = await _run(solver, step, root, sources, hosts, stage, name)
+            except BaseException:
+                solver.on_event(Event("failed", stage, name, time.monotonic() - began))
+                raise
+        solver.store.remember(key, _plain(outcome), stage)
+        solver.on_event(Event("finished", stage, name, time.monotonic() - began))
+    return outcome
+
+
+def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> str:
+    box = step.container
+    mounts = [
+        [m.at, m.kind, content_key(sources[m.at]) if m.at in sources else None, m.volume and m.volume.key,
+         m.secret and solver.secrets.key(m.secret), m.owner, m.mode, m.size, m.read_only]
+        for m in box.mounts
+    ]
+    parts = [
+        content_key(root), step.args, step.stdin, step.redirect_stdin, step.redirect_stdout, step.redirect_stderr,
+        step.expect, box.env, box.user, box.workdir, box.platform, mounts,
+        [(name, solver.secrets.key(secret)) for name, secret in box.secret_env],
+        [(alias, service.digest) for alias, service in box.services],
+    ]
+    return "step " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _plain(outcome: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **outcome,
+        "root": outcome["root"].row(""),
+        "mounts": {at: entry.row("") for at, entry in outcome["mounts"].items()},
+    }
+
+
+def _entry(row: list[Any]) -> Entry:
+    return Entry(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], bool(row[9]))
+
+
+def _recall(solver: Solver, key: str) -> dict[str, Any] | None:
+    """A remembered outcome, if all that it names is still in the store."""
+    value = solver.store.recall(key)
+    if value is None:
+        return None
+    outcome = {
+        **value, "root": _entry(value["root"]), "mounts": {at: _entry(row) for at, row in value["mounts"].items()}
+    }
+    try:
+        for entry in (outcome["root"], *outcome["mounts"].values()):
+            if entry.kind == "d":
+                whole = all(solver.store.intact(e) for _, e in solver.trees.walk(entry) if e.kind == "f")
+            else:
+                whole = solver.store.intact(entry)
+            if not whole:
+                raise Missing("a file of the outcome is gone")
+    except Missing:
+        solver.store.forget(key)
+        return None
+    return outcome
+
+
+@contextlib.asynccontextmanager
+async def _locked(solver: Solver, key: str) -> AsyncIterator[None]:
+    """The step's lock among processes, waited for without stopping the loop."""
+    lock = solver.store.locked(key)
+    await asyncio.to_thread(lock.__enter__)
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
+
+
+@contextlib.asynccontextmanager
+async def _services(solver: Solver, box: Container) -> AsyncIterator[list[tuple[str, str]]]:
+    if not box.services:
+        yield []
+        return
+    from engine.services import bound
+
+    async with bound(solver, box.services) as hosts:
+        yield hosts
+
+
+def _missing_parents(solver: Solver, root: Entry, at: str) -> set[str]:
+    """The paths at and above a mount point that the root lacks, and that will be made for it."""
+    names, out = parts_of(at), set()
+    for n in range(1, len(names) + 1):
+        path = "/" + "/".join(names[:n])
+        if solver.trees.find(root, path, follow=False) is None:
+            out.add(path)
+    return out
+
+
+async def _volume(solver: Solver, mount: Mount, owner: tuple[int, int] | None) -> Path:
+    assert mount.volume is not None
+    folder = solver.store.root / "volumes" / hashlib.sha256(mount.volume.key.encode()).hexdigest()[:24]
+    if not folder.is_dir():
+        staged = solver.store.folder()
+        if mount.volume.source is not None:
+            folders.export(solver.store, await solver.solve(mount.volume.source), staged)
+        os.chmod(staged, 0o755)
+        if owner is not None and os.geteuid() == 0:
+            os.chown(staged, *owner)
+        with contextlib.suppress(OSError):
+            os.rename(staged, folder)
+    return folder
+
+
+async def prepare(
+    solver: Solver, box: Container, root: Entry, sources: dict[str, Entry], work: Path,
+    hosts: list[tuple[str, str]],
+) -> tuple[list[sandbox.Mount], dict[str, tuple[Path, Entry]], set[str]]:
+    """Mounts of a step; ``{place: (upper folder, tree before)}`` of those that can change; made mount points."""
+    mounts: list[sandbox.Mount] = []
+    uppers: dict[str, tuple[Path, Entry]] = {}
+    stubs: set[str] = set()
+
+    def overlay(at: str, tree: Entry, lower: list[Path], number: int) -> None:
+        upper, scratch = work / f"{number}/up", work / f"{number}/work"
+        upper.mkdir(parents=True)
+        scratch.mkdir()
+        os.chmod(upper, tree.mode)
+        if os.geteuid() == 0:
+            os.chown(upper, tree.uid, tree.gid)
+        uppers[at] = (upper, tree)
+        mounts.append(sandbox.Overlay(at, tuple(lower), upper, scratch))
+
+    overlay("/", root, await asyncio.to_thread(folders.laid_out, solver.store, root), 0)
+    for at in _SYSTEM_MOUNTS:
+        stubs |= _missing_parents(solver, root, at)
+    hosts_file = "127.0.0.1\tlocalhost\n::1\tlocalhost\n" + "".join(f"{ip}\t{name}\n" for name, ip in hosts)
+    system: list[sandbox.Mount] = [sandbox.Data("/etc/hosts", hosts_file.encode(), 0o644)]
+    resolver = solver.trees.locate(root, "/etc/resolv.conf", follow=False)
+    if resolver is None or resolver[1].kind != "l":
+        with contextlib.suppress(OSError):
+            system.append(sandbox.Data("/etc/resolv.conf", Path("/etc/resolv.conf").read_bytes(), 0o644))
+    for number, mount in enumerate(box.mounts, 1):
+        owner = resolve_owner(solver.store, solver.trees, root, mount.owner) if mount.owner else None
+        under = any(mount.at.startswith(other.at.rstrip("/") + "/") for other in box.mounts if other is not mount)
+        if not under:
+            stubs |= _missing_parents(solver, root, mount.at)
+        if mount.kind == "directory":
+            tree = sources[mount.at]
+            if owner is not None:
+                tree = solver.trees.change_all(tree, lambda e, o=owner: replace(e, uid=o[0], gid=o[1]))  # type: ignore[misc]
+            lower = await asyncio.to_thread(folders.laid_out, solver.store, tree)
+            if mount.read_only:
+                mounts.append(sandbox.Overlay(mount.at, tuple(lower)))
+            else:
+                overlay(mount.at, tree, lower, number)
+        elif mount.kind == "file":
+            copy = work / f"{number}/file"
+            copy.parent.mkdir(parents=True)
+            folders.export_file(solver.store, sources[mount.at], copy)
+            if owner is not None and os.geteuid() == 0:
+                os.chown(copy, *owner)
+            mounts.append(sandbox.Bind(mount.at, copy))
+        elif mount.kind == "cache":
+            mounts.append(sandbox.Bind(mount.at, await _volume(solver, mount, owner)))
+        elif mount.kind == "temp":
+            mounts.append(sandbox.Temporary(mount.at, mount.size))
+        elif mount.kind == "secret":
+            assert mount.secret is not None
+            mounts.append(sandbox.Data(mount.at, solver.secrets.value(mount.secret), mount.mode))
+    return [mounts[0], *system, *mounts[1:]], uppers, stubs
+
+
+async def _run(
+    solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry], hosts: list[tuple[str, str]],
+    stage: str, name: str,
+) -> dict[str, Any]:
+    box = step.container
+    values = [solver.secrets.value(s) for _, s in box.secret_env]
+    values += [solver.secrets.value(m.secret) for m in box.mounts if m.secret is not None]
+    try:
+        uid, gid, groups = user_of(solver.store, solver.trees, root, box.user)
+    except UnknownUser as error:
+        raise ExecFailed(step.args, 1, "", str(error), str(error)) from None
+    work = solver.store.folder()
+    try:
+        mounts, uppers, stubs = await prepare(solver, box, root, sources, work, hosts)
+        environment = environment_of(solver, box)
+        workdir = box.workdir or "/"
+        if workdir != "/" and solver.trees.find(root, workdir) is None and workdir not in sources:
+            mounts.insert(1, _workdir(uppers["/"][0], workdir))
+        stdin = step.stdin.encode()
+        if step.redirect_stdin:
+            found = solver.trees.find(root, step.redirect_stdin)
+            if found is None or found.kind != "f":
+                raise EngineError(f"redirectStdin: {step.redirect_stdin}: no such file")
+            stdin = solver.store.read(found)
+
+        def tell(chunk: bytes) -> None:
+            text = solver.secrets.scrub(chunk, values).decode(errors="replace")
+            solver.on_event(Event("output", stage, name, text=text))
+
+        outcome = await sandbox.run(
+            await solver.tools(),
+            sandbox.Command(
+                step.args, environment, workdir, [m for m in mounts if not isinstance(m, _Made)], uid, gid, groups,
+                stdin, extra=("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys"),
+            ),
+            tell,
+            float(os.environ["PIPELINES_STEP_SECONDS"]) if os.environ.get("PIPELINES_STEP_SECONDS") else None,
+        )
+        stdout = solver.secrets.scrub(outcome.stdout, values).decode(errors="replace")
+        stderr = solver.secrets.scrub(outcome.stderr, values).decode(errors="replace")
+        if outcome.exit_code is None:
+            raise ExecFailed(step.args, 127, stdout, stderr, f"{step.args[0]}: cannot be started: {stderr.strip()}")
+        _expect(step, outcome.exit_code, stdout, stderr)
+        after = await asyncio.to_thread(_gather, solver, uppers, stubs, (uid, gid))
+        for mount in box.mounts:
+            if mount.kind == "file":
+                number = box.mounts.index(mount) + 1
+                after[mount.at] = await asyncio.to_thread(_changed_file, solver, work / f"{number}/file")
+            elif mount.at in sources and mount.at not in after:
+                after[mount.at] = sources[mount.at]
+        for path, text in ((step.redirect_stdout, stdout), (step.redirect_stderr, stderr)):
+            if path:
+                at = path if path.startswith("/") else f"{workdir.rstrip('/')}/{path}"
+                after["/"] = solver.trees.put(after["/"], at, solver.keep_bytes(text.encode()))
+        return {
+            "root": after.pop("/"), "mounts": after, "exit": outcome.exit_code,
+            "stdout": "" if step.redirect_stdout else stdout, "stderr": "" if step.redirect_stderr else stderr,
+        }
+    finally:
+        await asyncio.to_thread(_sweep, work)
+
+
+class _Made:
+    """A place for a mount that was made already."""
+
+
+def _workdir(upper: Path, workdir: str) -> Any:
+    """A working directory that the root lacks, made for good as Dagger does."""
+    path = upper
+    for part in parts_of(workdir):
+        path = path / part
+        if not path.exists():
+            path.mkdir()
+            os.chmod(path, 0o755)
+    return _Made()
+
+
+def environment_of(solver: Solver, box: Container) -> dict[str, str]:
+    environment = {"PATH": DEFAULT_PATH, **dict(box.env), **dict(box.volatile)}
+    for name, secret in box.secret_env:
+        environment[name] = solver.secrets.value(secret).decode(errors="surrogateescape")
+    environment.setdefault("HOME", "/root" if box.user in ("", "0", "root") else "/")
+    return environment
+
+
+def _expect(step: Exec, code: int, stdout: str, stderr: str) -> None:
+    good = {"SUCCESS": code == 0, "FAILURE": code != 0, "ANY": True}[step.expect]
+    if not good:
+        raise ExecFailed(step.args, code, stdout, stderr)
+
+
+def _gather(
+    solver: Solver, uppers: dict[str, tuple[Path, Entry]], stubs: set[str], user: tuple[int, int]
+) -> dict[str, Entry]:
+    after = {}
+    owned = os.geteuid() == 0
+    for at, (upper, before) in uppers.items():
+        here = {s for s in stubs} if at == "/" else set()
+        base = solver.store.layers(before.ref)
+        owner = folders.as_found if owned else (lambda found: user)
+        tree = folders.absorb(solver.store, upper, before, owner, here)
+        after[at] = tree
+        if tree.ref != before.ref and base is not None and solver.store.layers(tree.ref) is None:
+            name = solver.store.add_layer(upper)
+            solver.store.set_layers(tree.ref, [name, *base])
+            solver.store.checked(tree.ref)
+    return after
+
+
+def _changed_file(solver: Solver, path: Path) -> Entry:
+    from engine.store import digest_of
+
+    found = path.stat()
+    entry = file_entry(digest_of(path), found.st_size, stat.S_IMODE(found.st_mode), 0, 0, found.st_mtime_ns)
+    solver.store.write(path.read_bytes(), entry)
+    return entry
+
+
+def _sweep(work: Path) -> None:
+    from engine.store import remove_tree
+
+    for scratch in work.glob("*/work/work"):
+        with contextlib.suppress(OSError):
+            os.chmod(scratch, 0o700)
+    remove_tree(work)
+
+
+__all__ = ["EMPTY", "run_step"]
