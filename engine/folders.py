@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from engine.userns import owns_users
 from engine.errors import EngineError
 from engine.patterns import Patterns
 from engine.store import Missing, Store, digest_of
@@ -28,7 +29,7 @@ def as_root(found: os.stat_result) -> tuple[int, int]:
 
 def _file(store: Store, path: Path, found: os.stat_result, owner: Owner, link: bool) -> Entry:
     mode = stat.S_IMODE(found.st_mode)
-    if not mode & 0o400 and os.geteuid() != 0:
+    if not mode & 0o400 and not owns_users():
         os.chmod(path, mode | 0o400)
     uid, gid = owner(found)
     entry = file_entry(digest_of(path), found.st_size, mode, uid, gid, found.st_mtime_ns)
@@ -89,7 +90,7 @@ def absorb(store: Store, upper: Path, base: Entry, owner: Owner, stubs: set[str]
     def scan(here: Path, below: Entry | None, above: str) -> Entry:
         found = os.lstat(here)
         mode = stat.S_IMODE(found.st_mode)
-        if mode & 0o700 != 0o700 and os.geteuid() != 0:
+        if mode & 0o700 != 0o700 and not owns_users():
             os.chmod(here, mode | 0o700)
         opaque = False
         with suppress(OSError):
@@ -126,7 +127,7 @@ def absorb(store: Store, upper: Path, base: Entry, owner: Owner, stubs: set[str]
 def write_out(store: Store, root: Entry, folder: Path) -> None:
     """Lay a whole tree out in an empty folder, files as further names of their blobs."""
     trees = Trees(store)
-    owned = os.geteuid() == 0
+    owned = owns_users()
 
     def lay(entry: Entry, here: Path) -> None:
         for name, child in trees.node(entry).items():

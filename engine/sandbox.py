@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.tools import Tools
-from engine.userns import namespace
+from engine.userns import namespace, owns_users
 
 #: What a build needs of root: owners and modes, users, low ports, chroot. (capabilities(7))
 CAPABILITIES = (
@@ -79,6 +79,7 @@ class Command:
     stdin: bytes = b""
     network: bool = True
     extra: Sequence[str] = field(default=())
+    capabilities: Sequence[str] = CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,12 @@ def words_of(tools: Tools, command: Command, descriptors: list[int], status: int
     options += ["--new-session", "--cap-drop", "ALL"]
     if not command.network:
         options.append("--unshare-net")
-    for capability in CAPABILITIES:
+    needed = ("SETUID", "SETGID") if (command.uid, command.gid) != (0, 0) else ()
+    for capability in {**dict.fromkeys(command.capabilities), **dict.fromkeys(needed)}:
         options += ["--cap-add", f"CAP_{capability}"]
     switch: list[str] = []
     mounts = list(command.mounts)
-    if os.geteuid() == 0:
+    if owns_users():
         descriptors.append(namespace())
         options += ["--userns", str(namespace())]
         if (command.uid, command.gid) != (0, 0):
@@ -175,7 +177,7 @@ async def run(
         raise EngineError(f"the sandbox could not be started: {error}") from None
     finally:
         for descriptor in descriptors:
-            if descriptor != (namespace() if os.geteuid() == 0 else -1):
+            if descriptor != (namespace() if owns_users() else -1):
                 os.close(descriptor)
 
     async def drain(stream: asyncio.StreamReader | None) -> bytes:

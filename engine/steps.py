@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import folders, sandbox
+from engine.userns import owns_users
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Container, Exec, Mount
@@ -161,7 +162,7 @@ async def _volume(solver: Solver, mount: Mount, owner: tuple[int, int] | None) -
         if mount.volume.source is not None:
             folders.export(solver.store, await solver.solve(mount.volume.source), staged)
         os.chmod(staged, 0o755)
-        if owner is not None and os.geteuid() == 0:
+        if owner is not None and owns_users():
             os.chown(staged, *owner)
         with contextlib.suppress(OSError):
             os.rename(staged, folder)
@@ -182,7 +183,7 @@ async def prepare(
         upper.mkdir(parents=True)
         scratch.mkdir()
         os.chmod(upper, tree.mode)
-        if os.geteuid() == 0:
+        if owns_users():
             os.chown(upper, tree.uid, tree.gid)
         uppers[at] = (upper, tree)
         mounts.append(sandbox.Overlay(at, tuple(lower), upper, scratch))
@@ -214,7 +215,7 @@ async def prepare(
             copy = work / f"{number}/file"
             copy.parent.mkdir(parents=True)
             folders.export_file(solver.store, sources[mount.at], copy)
-            if owner is not None and os.geteuid() == 0:
+            if owner is not None and owns_users():
                 os.chown(copy, *owner)
             mounts.append(sandbox.Bind(mount.at, copy))
         elif mount.kind == "cache":
@@ -322,7 +323,7 @@ def _gather(
     solver: Solver, uppers: dict[str, tuple[Path, Entry]], stubs: set[str], user: tuple[int, int]
 ) -> dict[str, Entry]:
     after = {}
-    owned = os.geteuid() == 0
+    owned = owns_users()
     for at, (upper, before) in uppers.items():
         here = {s for s in stubs} if at == "/" else set()
         base = solver.store.layers(before.ref)

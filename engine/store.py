@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from engine.userns import owns_users
 from engine.errors import EngineError
 from engine.tree import EMPTY, EMPTY_NODE, Entry, Node, decode
 
@@ -215,7 +216,7 @@ class Store:
         os.replace(staged, target)
 
     def _dress(self, path: Path, entry: Entry) -> None:
-        if os.geteuid() == 0:
+        if owns_users():
             os.chown(path, entry.uid, entry.gid)
         os.chmod(path, entry.mode)
         os.utime(path, ns=(entry.mtime, entry.mtime))

@@ -21,6 +21,15 @@ FORBIDDEN = (
 
 
 @lru_cache(maxsize=1)
+def owns_users() -> bool:
+    """Whether this process is a root that can give files to any user: of the machine, or of a range of its users."""
+    if os.geteuid() != 0:
+        return False
+    with open("/proc/self/uid_map") as file:
+        return sum(int(line.split()[2]) for line in file) >= _RANGE
+
+
+@lru_cache(maxsize=1)
 def namespace() -> int:
     """A descriptor of a user namespace in which the caller is root; it lives as long as this process.
 
@@ -40,13 +49,7 @@ def namespace() -> int:
         if os.read(ready_read, 1) != b"1":
             raise EngineError(FORBIDDEN)
         try:
-            if os.geteuid() == 0:
-                maps = {"uid_map": f"0 0 {_RANGE}", "gid_map": f"0 0 {_RANGE}"}
-            else:
-                maps = {"setgroups": "deny", "uid_map": f"0 {os.getuid()} 1", "gid_map": f"0 {os.getgid()} 1"}
-            for name, text in maps.items():
-                with open(f"/proc/{child}/{name}", "w") as file:
-                    file.write(text)
+            write_maps(child)
         except OSError:
             raise EngineError(FORBIDDEN) from None
         return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
@@ -55,3 +58,14 @@ def namespace() -> int:
         os.waitpid(child, 0)
         for descriptor in (ready_read, ready_write, done_read):
             os.close(descriptor)
+
+
+def write_maps(child: int) -> None:
+    """Give a child's new user namespace its users: a whole range where the caller owns one, else the caller alone."""
+    if owns_users():
+        maps = {"uid_map": f"0 0 {_RANGE}", "gid_map": f"0 0 {_RANGE}"}
+    else:
+        maps = {"setgroups": "deny", "uid_map": f"0 {os.getuid()} 1", "gid_map": f"0 {os.getgid()} 1"}
+    for name, text in maps.items():
+        with open(f"/proc/{child}/{name}", "w") as file:
+            file.write(text)

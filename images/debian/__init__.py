@@ -1,0 +1,1 @@
+"""Debian packages: found, checked, resolved, locked, fetched and unpacked."""
