@@ -1,0 +1,1 @@
+"""Symbols, decimals and their ticks: no I/O here."""
