@@ -1,0 +1,126 @@
+"""``[tool.pipelines]`` of a project, parsed once."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import PipelineError
+
+TARGETS = ("distroless", "standard")
+PLATFORMS = ("linux/amd64",)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project to be built. Paths are relative to ``root``; ``rust`` is a cargo workspace, if there is one."""
+
+    root: Path
+    name: str
+    source: tuple[str, ...]
+    requirements: str
+    command: tuple[str, ...]
+    title: str = ""
+    description: str = ""
+    licenses: str = ""
+    url: str = ""
+    version: str = ""
+    rust: str = ""
+    rust_crate: str = ""
+    build_requirements: str = ""
+    scan_requirements: str = ""
+    user: str = "app"
+    uid: int = 1000
+    port: int = 8000
+    entrypoint: tuple[str, ...] = ("/usr/bin/tini", "--")
+    healthcheck: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a path in the image
+    probe: str = ""
+    environment: tuple[tuple[str, str], ...] = field(default=())
+
+
+def read(folder: Path) -> Project:
+    """The project in a folder.
+
+    Raises:
+        PipelineError: no ``pyproject.toml``, no table in it, or one with a key that is unknown, missing or mistyped.
+    """
+    path = folder / "pyproject.toml"
+    try:
+        whole = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise PipelineError(f"{path}: {error.strerror}; --project names a folder with a pyproject.toml") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PipelineError(f"{path}: {error}") from None
+    table = whole.get("tool", {}).get("pipelines")
+    if table is None:
+        raise PipelineError(f"{path} has no [tool.pipelines] table; see README.md for one")
+    return parse(table, folder.resolve(), path.name, whole.get("project", {}).get("version", ""))
+
+
+def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> Project:
+    """A project from its table."""
+    known = {f.name: f for f in fields(Project) if f.name not in ("root", "version")}
+    given: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise PipelineError(f"{where}: [tool.pipelines] has no key {key!r}; known are: {', '.join(sorted(known))}")
+        given[name] = _typed(str(known[name].type), value, f"{where}: [tool.pipelines] {key}")
+    for name in ("name", "source", "requirements", "command"):
+        if not given.get(name):
+            raise PipelineError(f"{where}: [tool.pipelines] needs {name!r}")
+    if bool(given.get("rust")) != bool(given.get("build_requirements")):
+        raise PipelineError(f"{where}: [tool.pipelines] rust and build-requirements go together")
+    project = Project(root=root, version=version, **given)
+    for path in (*project.source, project.requirements, project.rust, project.build_requirements, project.scan_requirements):
+        if path and not (root / path).exists():
+            raise PipelineError(f"{where}: [tool.pipelines] names {path}, which is not in {root}")
+    check_hashes(root / project.requirements)
+    return project
+
+
+def _typed(kind: str, value: Any, where: str) -> Any:
+    if kind == "str" and isinstance(value, str):
+        return value
+    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if kind.startswith("tuple[tuple") and isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
+        return tuple(value.items())
+    expected = {"str": "a string", "int": "a number", "tuple[str, ...]": "a list of strings"}.get(kind, "a table of strings")
+    raise PipelineError(f"{where} must be {expected}, not {value!r}")
+
+
+def check_hashes(path: Path) -> None:
+    """Every requirement of a file carries a hash.
+
+    Raises:
+        PipelineError: one does not; it names file and requirement.
+    """
+    text = path.read_text().replace("\\\n", " ")
+    for line in text.splitlines():
+        words = line.split("#")[0].split()
+        if words and not words[0].startswith("-") and not any(w.startswith("--hash=sha256:") for w in words):
+            raise PipelineError(f"{path.name}: requirement {words[0]} has no hash; compile it again with hashes")
+
+
+def targets(text: str) -> tuple[str, ...]:
+    return _chosen(text, TARGETS, "target")
+
+
+def platforms(text: str) -> tuple[str, ...]:
+    return _chosen(text, PLATFORMS, "platform")
+
+
+def _chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    for word in chosen:
+        if word not in known:
+            raise PipelineError(f"unknown {what} {word!r}; known are: {', '.join(known)}")
+    if not chosen:
+        raise PipelineError(f"no {what} given; known are: {', '.join(known)}")
+    return chosen

@@ -1,0 +1,41 @@
+"""What an image will say of itself: its specification, from a project and a source. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.config import Project
+from pipelines.source import Source
+
+
+def specification(project: Project, source: Source, target: str, platform: str) -> dict[str, Any]:
+    """The assembler's specification, layers aside."""
+    system, architecture = platform.split("/")[:2]
+    described = {
+        "org.opencontainers.image.title": project.title or project.name,
+        "org.opencontainers.image.description": project.description,
+        "org.opencontainers.image.licenses": project.licenses,
+        "org.opencontainers.image.url": project.url,
+        "org.opencontainers.image.version": project.version,
+        "org.opencontainers.image.revision": source.revision + ("-dirty" if source.dirty else ""),
+        "org.opencontainers.image.created": datetime.fromtimestamp(source.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    labels = {key: value for key, value in described.items() if value}
+    config: dict[str, Any] = {
+        "User": f"{project.uid}:{project.uid}",
+        "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", *(f"{k}={v}" for k, v in project.environment)],
+        "Entrypoint": list(project.entrypoint), "Cmd": list(project.command), "WorkingDir": "/app",
+        "ExposedPorts": {f"{project.port}/tcp": {}}, "Labels": labels, "StopSignal": "SIGTERM",
+    }
+    if project.healthcheck:
+        config["Healthcheck"] = {
+            "Test": ["CMD", *project.healthcheck], "Interval": 30 * 10**9, "Timeout": 10 * 10**9,
+            "StartPeriod": 40 * 10**9, "Retries": 3,
+        }
+    places = sorted({"/tmp": "1777"} | {place: "0755" for place in project.tmpfs if place != "/tmp"})  # noqa: S108
+    return {
+        "platform": {"os": system, "architecture": architecture}, "created": source.epoch, "config": config,
+        "annotations": labels, "ref": f"{project.name}:{target}",
+        "directories": [[place, "1777" if place == "/tmp" else "0755", 0, 0] for place in places],  # noqa: S108
+    }
