@@ -135,10 +135,10 @@ async def _run(layout: Path, tmpfs: tuple[str, ...], script: bytes | None) -> in
         else:
             spoken: list[bytes] = []
             tell = spoken.append
-        service = asyncio.create_task(_sandboxed(solver, box, root, command, tmpfs, b"", tell, first=True))
+        service = asyncio.create_task(_sandboxed(solver, box, root, command, tmpfs, b"", tell))
         if script is None:
             return (await service).exit_code or 0
-        check = asyncio.create_task(_sandboxed(solver, box, root, ["python3", "-"], tmpfs, script, _show, first=False))
+        check = asyncio.create_task(_sandboxed(solver, box, root, ["python3", "-"], tmpfs, script, _show))
         await asyncio.wait({service, check}, return_when=asyncio.FIRST_COMPLETED)
         if not check.done():
             outcome = service.result()
@@ -164,7 +164,7 @@ def _show(chunk: bytes) -> None:
 
 async def _sandboxed(
     solver: Solver, box: Container, root: Entry, command: Sequence[str], tmpfs: tuple[str, ...], stdin: bytes,
-    tell: Any, first: bool,
+    tell: Any,
 ) -> sandbox.Outcome:
     """A command in the image: mount points that it lacks are made in memory before the root is made read-only."""
     uid, gid, groups = user_of(solver.store, solver.trees, root, box.user)
@@ -179,12 +179,15 @@ async def _sandboxed(
     with suppress(OSError):
         mounts.append(sandbox.Data("/etc/resolv.conf", Path("/etc/resolv.conf").read_bytes(), 0o644))
     mounts += [sandbox.Temporary(place) for place in tmpfs]
+    # The sandbox's own init is PID 1: it dies with the engine and takes all with it, which an entrypoint that changed
+    # its user would not (a change of user clears the parent-death signal, prctl(2)). tini is told that it is not.
+    environment = {"TINI_SUBREAPER": "1", **environment_of(solver, box)}
     extra = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/"]
     return await sandbox.run(
         await solver.tools(),
         sandbox.Command(
-            list(command), environment_of(solver, box), box.workdir or "/", mounts, uid, gid, groups, stdin,
-            extra=[*extra, "--as-pid-1"] if first else extra, capabilities=(),
+            list(command), environment, box.workdir or "/", mounts, uid, gid, groups, stdin,
+            extra=extra, capabilities=(),
         ),
         tell,
     )

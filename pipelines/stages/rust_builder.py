@@ -10,6 +10,10 @@ from pipelines.stages.bases import builder, script
 from pipelines.stages.dependencies import INSTALL, PACKAGES
 
 STAGE = "rust builder"
+_FORGET = (
+    "import pathlib, sys; p = pathlib.Path(sys.argv[1]); "
+    "p.write_text(chr(10).join(l for l in p.read_text().splitlines() if \"direct_url.json\" not in l) + chr(10))"
+)
 
 
 async def wheel(
@@ -71,8 +75,7 @@ async def installed(base: dagger.Directory, wheels: dagger.Directory) -> dagger.
             "python3 -m pip install --disable-pip-version-check --root-user-action=ignore --no-deps --no-index --no-compile "
             f"--target /out{PACKAGES} /wheels/*.whl",
             # Where pip found the wheel says nothing about what is in it.
-            f"rm -f /out{PACKAGES}/*.dist-info/direct_url.json",
-            f"sed -i '/direct_url.json/d' /out{PACKAGES}/*.dist-info/RECORD",
+            f"cd /out{PACKAGES} && rm -f *.dist-info/direct_url.json && python3 -c '{_FORGET}' *.dist-info/RECORD",
         ))
     )
     return await done.directory("/out").sync()

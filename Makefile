@@ -1,0 +1,44 @@
+# make build   the images, from nothing        make test       all tests (builds first, for the service's wheel)
+# make lint    ruff, mypy, import contracts    make reproduce  two clones, other circumstances, the same digests
+# make lock    renew locks of Debian packages  make torture    kill builds at random moments
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
+ARGS ?=
+
+.PHONY: build test lint lock reproduce torture clean
+
+build: $(STAMP)
+	$(PYTHON) pipelines/build.py $(ARGS)
+
+test: $(STAMP)
+	@test -n "$$(ls dist/wheels/*.whl 2>/dev/null)" || $(PYTHON) pipelines/build.py --engine embedded
+	$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-index --force-reinstall dist/wheels/*.whl
+	$(PYTHON) -m pytest -n 2 $(ARGS)
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports
+
+lock: $(STAMP)
+	$(PYTHON) -m images.debian.update $(ARGS)
+
+reproduce: $(STAMP)
+	$(PYTHON) pipelines/reproduce.py $(ARGS)
+
+torture: $(STAMP)
+	$(PYTHON) tests/torture.py $(ARGS)
+
+$(STAMP):
+	@found=; for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	  if command -v $$name >/dev/null && $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then found=$$name; break; fi; done; \
+	if [ -z "$$found" ]; then echo 'make: Python 3.11 or newer with its venv module is needed (Debian: python3 python3-venv)' >&2; exit 1; fi; \
+	rm -rf $(VENV) && $$found -m venv $(VENV)
+	$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@touch $@
+
+clean:
+	rm -rf dist $(VENV)
