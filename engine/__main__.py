@@ -79,7 +79,9 @@ def _cache(options: argparse.Namespace) -> int:
         for _, _, stage, _, used in store.results():
             rows.setdefault(stage or "(no stage)", []).append(used)
         for stage, used_at in sorted(rows.items()):
-            print(f"{stage:24} {len(used_at):6} steps   last used {time.strftime('%F %T', time.localtime(max(used_at)))}")
+            print(
+                f"{stage:24} {len(used_at):6} steps   last used {time.strftime('%F %T', time.localtime(max(used_at)))}"
+            )
         blobs = [p.stat().st_size for p in (store.root / "blobs").glob("*/*")]
         print(f"{len(blobs)} files, {sum(blobs) / 1e6:.1f} MB in {store.root}")
         return 0

@@ -30,9 +30,7 @@ class Refused(EngineError):
 class ExecFailed(EngineError):
     """A step ended in another way than was expected of it (Dagger's ``EXEC_ERROR``)."""
 
-    def __init__(
-        self, command: Sequence[str], exit_code: int, stdout: str, stderr: str, reason: str = ""
-    ) -> None:
+    def __init__(self, command: Sequence[str], exit_code: int, stdout: str, stderr: str, reason: str = "") -> None:
         why = reason or f"exit code: {exit_code}"
         super().__init__(f'process "{" ".join(command)}" did not complete successfully: {why}')
         self.command = list(command)

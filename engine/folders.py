@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from engine.userns import owns_users
 from engine.errors import EngineError
 from engine.patterns import Patterns
 from engine.store import Missing, Store, digest_of
 from engine.tree import EMPTY, Entry, Node, file_entry, link_entry
 from engine.trees import Trees
+from engine.userns import owns_users
 
 Owner = Callable[[os.stat_result], tuple[int, int]]
 _OPAQUE = "user.overlay.opaque"

@@ -87,8 +87,16 @@ class Mount:
     @cached_property
     def digest(self) -> str:
         parts = [
-            self.at, self.kind, self.op and self.op.digest, self.volume and self.volume.digest,
-            self.secret and self.secret.digest, self.owner, self.mode, self.size, self.read_only, self.sharing,
+            self.at,
+            self.kind,
+            self.op and self.op.digest,
+            self.volume and self.volume.digest,
+            self.secret and self.secret.digest,
+            self.owner,
+            self.mode,
+            self.size,
+            self.read_only,
+            self.sharing,
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -129,11 +137,23 @@ class Container:
     @cached_property
     def digest(self) -> str:
         parts = [
-            self.platform, self.root.digest, [m.digest for m in self.mounts], self.env, self.volatile,
-            [(n, s.digest) for n, s in self.secret_env], [(n, s.digest) for n, s in self.services], self.user,
-            self.workdir, self.entrypoint, self.default_args, self.labels, self.annotations,
+            self.platform,
+            self.root.digest,
+            [m.digest for m in self.mounts],
+            self.env,
+            self.volatile,
+            [(n, s.digest) for n, s in self.secret_env],
+            [(n, s.digest) for n, s in self.services],
+            self.user,
+            self.workdir,
+            self.entrypoint,
+            self.default_args,
+            self.labels,
+            self.annotations,
             [(p.port, p.protocol, p.description, p.experimental_skip_healthcheck) for p in self.ports],
-            self.healthcheck, self.image_config, self.last.digest if self.last else None,
+            self.healthcheck,
+            self.image_config,
+            self.last.digest if self.last else None,
         ]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -153,8 +173,13 @@ class Exec:
     @cached_property
     def digest(self) -> str:
         parts = [
-            self.container.digest, self.args, self.stdin, self.redirect_stdin, self.redirect_stdout,
-            self.redirect_stderr, self.expect,
+            self.container.digest,
+            self.args,
+            self.stdin,
+            self.redirect_stdin,
+            self.redirect_stdout,
+            self.redirect_stderr,
+            self.expect,
         ]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -175,8 +200,13 @@ class Service:
     @cached_property
     def digest(self) -> str:
         parts = [
-            self.kind, self.container and self.container.digest, self.args,
-            [(p.port, p.protocol) for p in self.ports], self.upstream and self.upstream.digest, self.forwards,
-            self.host, self.hostname,
+            self.kind,
+            self.container and self.container.digest,
+            self.args,
+            [(p.port, p.protocol) for p in self.ports],
+            self.upstream and self.upstream.digest,
+            self.forwards,
+            self.host,
+            self.hostname,
         ]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()

@@ -36,8 +36,12 @@ def config_of(box: Container) -> dict[str, Any]:
     """The ``config`` object of an image."""
     config: dict[str, Any] = json.loads(box.image_config) if box.image_config else {}
     fields: dict[str, Any] = {
-        "User": box.user, "Env": [f"{k}={v}" for k, v in box.env], "Entrypoint": list(box.entrypoint),
-        "Cmd": list(box.default_args), "WorkingDir": box.workdir, "Labels": dict(box.labels),
+        "User": box.user,
+        "Env": [f"{k}={v}" for k, v in box.env],
+        "Entrypoint": list(box.entrypoint),
+        "Cmd": list(box.default_args),
+        "WorkingDir": box.workdir,
+        "Labels": dict(box.labels),
         "ExposedPorts": {f"{p.port}/{p.protocol.lower()}": {} for p in box.ports},
         "Healthcheck": dict(box.healthcheck),
     }
@@ -58,11 +62,16 @@ def container_of(box: Container, config: dict[str, Any], manifest: dict[str, Any
         for number, _, protocol in (text.partition("/") for text in inner.get("ExposedPorts") or {})
     )
     return box.change(
-        env=env, user=inner.get("User") or "", workdir=inner.get("WorkingDir") or "",
-        entrypoint=tuple(inner.get("Entrypoint") or ()), default_args=tuple(inner.get("Cmd") or ()),
+        env=env,
+        user=inner.get("User") or "",
+        workdir=inner.get("WorkingDir") or "",
+        entrypoint=tuple(inner.get("Entrypoint") or ()),
+        default_args=tuple(inner.get("Cmd") or ()),
         labels=tuple((inner.get("Labels") or {}).items()),
-        annotations=tuple((manifest.get("annotations") or {}).items()), ports=ports,
-        healthcheck=tuple((inner.get("Healthcheck") or {}).items()), image_config=json.dumps(inner, sort_keys=True),
+        annotations=tuple((manifest.get("annotations") or {}).items()),
+        ports=ports,
+        healthcheck=tuple((inner.get("Healthcheck") or {}).items()),
+        image_config=json.dumps(inner, sort_keys=True),
     )
 
 
@@ -105,14 +114,19 @@ def write_tarball(solver: Solver, images: list[tuple[Any, Entry]], docker: bool,
             layer = keep(gzip.compress(tar, 6, mtime=0), types["layer"] + suffix)
         system, architecture, *variant = box.platform.split("/")
         config = {
-            "created": "1970-01-01T00:00:00Z", "architecture": architecture, "os": system, "config": config_of(box),
+            "created": "1970-01-01T00:00:00Z",
+            "architecture": architecture,
+            "os": system,
+            "config": config_of(box),
             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(tar).hexdigest()]},
         }
         platform = {"architecture": architecture, "os": system}
         if variant:
             config["variant"] = platform["variant"] = variant[0]
         manifest = {
-            "schemaVersion": 2, "mediaType": types["manifest"], "config": keep(_json(config), types["config"]),
+            "schemaVersion": 2,
+            "mediaType": types["manifest"],
+            "config": keep(_json(config), types["config"]),
             "layers": [layer],
         }
         if box.annotations:
@@ -160,7 +174,8 @@ def read_image(solver: Solver, file: Entry, tag: str = "") -> tuple[Entry, tuple
 
             manifests = json.loads(read("index.json"))["manifests"]
             chosen = [
-                m for m in manifests
+                m
+                for m in manifests
                 if not tag or (m.get("annotations") or {}).get("org.opencontainers.image.ref.name") == tag
             ]
             if not chosen:
@@ -205,7 +220,8 @@ def apply_layer(solver: Solver, root: Entry, data: bytes) -> Entry:
                 found = trees.find(root, path)
                 assert found is not None
                 root = trees.put(
-                    root, path,
+                    root,
+                    path,
                     replace(found, mode=info.mode, uid=info.uid, gid=info.gid, mtime=int(info.mtime) * 10**9),
                 )
             elif info.issym():
@@ -213,13 +229,19 @@ def apply_layer(solver: Solver, root: Entry, data: bytes) -> Entry:
             elif info.islnk():
                 found = trees.find(root, info.linkname, follow=False)
                 if found is None or found.kind != "f":
-                    raise EngineError(f"layer entry {info.name!r} links to {info.linkname!r}, which is no file of the image")
+                    raise EngineError(
+                        f"layer entry {info.name!r} links to {info.linkname!r}, which is no file of the image"
+                    )
                 root = trees.put(root, path, found)
             elif info.isreg():
                 member = tar.extractfile(info)
                 content = member.read() if member else b""
                 entry = file_entry(
-                    hashlib.sha256(content).hexdigest(), len(content), info.mode & 0o7777, info.uid, info.gid,
+                    hashlib.sha256(content).hexdigest(),
+                    len(content),
+                    info.mode & 0o7777,
+                    info.uid,
+                    info.gid,
                     int(info.mtime) * 10**9,
                 )
                 store.write(content, entry)

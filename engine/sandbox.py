@@ -20,7 +20,15 @@ from engine.userns import namespace, owns_users
 
 #: What a build needs of root: owners and modes, users, low ports, chroot. (capabilities(7))
 CAPABILITIES = (
-    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETUID",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETUID",
     "SYS_CHROOT",
 )
 _ENGINE_DIR = "/.engine"
@@ -152,7 +160,10 @@ def words_of(tools: Tools, command: Command, descriptors: list[int], status: int
 
 
 async def run(
-    tools: Tools, command: Command, on_output: Callable[[bytes], None] = lambda chunk: None, seconds: float | None = None
+    tools: Tools,
+    command: Command,
+    on_output: Callable[[bytes], None] = lambda chunk: None,
+    seconds: float | None = None,
 ) -> Outcome:
     """Run it to its end; if this is cancelled, it and all that it started is killed.
 

@@ -63,7 +63,9 @@ class Secrets:
                 raise EngineError(f"secret command {rest!r} failed with exit code {done.returncode}")
             value = done.stdout
         else:
-            raise EngineError(f"secret provider {scheme!r} is not supported by the embedded engine (env, file, cmd are)")
+            raise EngineError(
+                f"secret provider {scheme!r} is not supported by the embedded engine (env, file, cmd are)"
+            )
         if len(value) > _LONGEST:
             raise EngineError(f"secret {scheme}://… is larger than {_LONGEST} bytes")
         return value

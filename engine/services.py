@@ -168,7 +168,13 @@ async def _run(solver: Solver, service: Service) -> _Running:
         solver.on_event(Event("output", "", name, text=text.decode(errors="replace")))
 
     command = sandbox.Command(
-        service.args, environment_of(solver, box), box.workdir or "/", mounts, uid, gid, groups,
+        service.args,
+        environment_of(solver, box),
+        box.workdir or "/",
+        mounts,
+        uid,
+        gid,
+        groups,
         extra=("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys"),
     )
 
@@ -182,11 +188,15 @@ async def _run(solver: Solver, service: Service) -> _Running:
     try:
         async with asyncio.timeout(_PATIENCE):
             for port in service.ports:
-                while port.protocol == "TCP" and not port.experimental_skip_healthcheck and not await _listens(port.port):
+                while (
+                    port.protocol == "TCP" and not port.experimental_skip_healthcheck and not await _listens(port.port)
+                ):
                     if running.task.done():
                         outcome = running.task.result()
                         text = b"".join(running.output).decode(errors="replace")
-                        raise ExecFailed(service.args, outcome.exit_code or 0, "", text, f"exit code: {outcome.exit_code}")
+                        raise ExecFailed(
+                            service.args, outcome.exit_code or 0, "", text, f"exit code: {outcome.exit_code}"
+                        )
                     await asyncio.sleep(0.02)
     except TimeoutError:
         running.task.cancel()

@@ -115,7 +115,11 @@ class Solver:
         folder = Path(path)
         if not folder.is_dir():
             raise EngineError(f"{path}: no such directory on the host")
-        ignored = gitignore((folder / ".gitignore").read_text()) if use_gitignore and (folder / ".gitignore").is_file() else []
+        ignored = (
+            gitignore((folder / ".gitignore").read_text())
+            if use_gitignore and (folder / ".gitignore").is_file()
+            else []
+        )
         return await asyncio.to_thread(
             folders.take_in, self.store, folder, Patterns(include), Patterns([*ignored, *exclude])
         )
@@ -159,9 +163,7 @@ class Solver:
             raise EngineError(f"path {path} is a directory, not a file")
         return found
 
-    async def _put_file(
-        self, root: Entry, source: Entry, path: str, mode: int | None, owner: str
-    ) -> Entry:
+    async def _put_file(self, root: Entry, source: Entry, path: str, mode: int | None, owner: str) -> Entry:
         entry = source if mode is None else replace(source, mode=mode)
         if owner:
             uid, gid = resolve_owner(self.store, self.trees, root, owner)
@@ -169,8 +171,15 @@ class Solver:
         return self.trees.put(root, path, entry)
 
     async def _put_directory(
-        self, root: Entry, source: Entry, path: str, include: list[str], exclude: list[str],
-        use_gitignore: bool, owner: str, mode: int | None,
+        self,
+        root: Entry,
+        source: Entry,
+        path: str,
+        include: list[str],
+        exclude: list[str],
+        use_gitignore: bool,
+        owner: str,
+        mode: int | None,
     ) -> Entry:
         tree = await self._filter(source, include, exclude, use_gitignore)
         if owner:
@@ -222,8 +231,10 @@ class Solver:
         found = self.trees.find(root, path)
         if found is None:
             raise EngineError(f"{path}: no such file or directory")
-        return self.trees.put(root, path, self.trees.change_all(found, change)) if parts_of(path) else (
-            self.trees.change_all(root, change)
+        return (
+            self.trees.put(root, path, self.trees.change_all(found, change))
+            if parts_of(path)
+            else (self.trees.change_all(root, change))
         )
 
     async def _replaced(self, file: Entry, search: str, replacement: str, every: bool, first_from: int | None) -> Entry:

@@ -163,7 +163,12 @@ def _show(chunk: bytes) -> None:
 
 
 async def _sandboxed(
-    solver: Solver, box: Container, root: Entry, command: Sequence[str], tmpfs: tuple[str, ...], stdin: bytes,
+    solver: Solver,
+    box: Container,
+    root: Entry,
+    command: Sequence[str],
+    tmpfs: tuple[str, ...],
+    stdin: bytes,
     tell: Any,
 ) -> sandbox.Outcome:
     """A command in the image: mount points that it lacks are made in memory before the root is made read-only."""
@@ -186,8 +191,16 @@ async def _sandboxed(
     return await sandbox.run(
         await solver.tools(),
         sandbox.Command(
-            list(command), environment, box.workdir or "/", mounts, uid, gid, groups, stdin,
-            extra=extra, capabilities=(),
+            list(command),
+            environment,
+            box.workdir or "/",
+            mounts,
+            uid,
+            gid,
+            groups,
+            stdin,
+            extra=extra,
+            capabilities=(),
         ),
         tell,
     )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import folders, sandbox
-from engine.userns import owns_users
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Container, Exec, Mount
@@ -23,6 +22,7 @@ from engine.owners import UnknownUser, resolve_owner, user_of
 from engine.store import Missing
 from engine.tree import EMPTY, Entry, content_key, file_entry
 from engine.trees import parts_of
+from engine.userns import owns_users
 
 if TYPE_CHECKING:
     from engine.solve import Solver
@@ -75,13 +75,32 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
 def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> str:
     box = step.container
     mounts = [
-        [m.at, m.kind, content_key(sources[m.at]) if m.at in sources else None, m.volume and m.volume.key,
-         m.secret and solver.secrets.key(m.secret), m.owner, m.mode, m.size, m.read_only]
+        [
+            m.at,
+            m.kind,
+            content_key(sources[m.at]) if m.at in sources else None,
+            m.volume and m.volume.key,
+            m.secret and solver.secrets.key(m.secret),
+            m.owner,
+            m.mode,
+            m.size,
+            m.read_only,
+        ]
         for m in box.mounts
     ]
     parts = [
-        content_key(root), step.args, step.stdin, step.redirect_stdin, step.redirect_stdout, step.redirect_stderr,
-        step.expect, box.env, box.user, box.workdir, box.platform, mounts,
+        content_key(root),
+        step.args,
+        step.stdin,
+        step.redirect_stdin,
+        step.redirect_stdout,
+        step.redirect_stderr,
+        step.expect,
+        box.env,
+        box.user,
+        box.workdir,
+        box.platform,
+        mounts,
         [(name, solver.secrets.key(secret)) for name, secret in box.secret_env],
         [(alias, service.digest) for alias, service in box.services],
     ]
@@ -106,7 +125,9 @@ def _recall(solver: Solver, key: str) -> dict[str, Any] | None:
     if value is None:
         return None
     outcome = {
-        **value, "root": _entry(value["root"]), "mounts": {at: _entry(row) for at, row in value["mounts"].items()}
+        **value,
+        "root": _entry(value["root"]),
+        "mounts": {at: _entry(row) for at, row in value["mounts"].items()},
     }
     try:
         for entry in (outcome["root"], *outcome["mounts"].values()):
@@ -170,7 +191,11 @@ async def _volume(solver: Solver, mount: Mount, owner: tuple[int, int] | None) -
 
 
 async def prepare(
-    solver: Solver, box: Container, root: Entry, sources: dict[str, Entry], work: Path,
+    solver: Solver,
+    box: Container,
+    root: Entry,
+    sources: dict[str, Entry],
+    work: Path,
     hosts: list[tuple[str, str]],
 ) -> tuple[list[sandbox.Mount], dict[str, tuple[Path, Entry]], set[str]]:
     """Mounts of a step; ``{place: (upper folder, tree before)}`` of those that can change; made mount points."""
@@ -229,8 +254,13 @@ async def prepare(
 
 
 async def _run(
-    solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry], hosts: list[tuple[str, str]],
-    stage: str, name: str,
+    solver: Solver,
+    step: Exec,
+    root: Entry,
+    sources: dict[str, Entry],
+    hosts: list[tuple[str, str]],
+    stage: str,
+    name: str,
 ) -> dict[str, Any]:
     box = step.container
     values = [solver.secrets.value(s) for _, s in box.secret_env]
@@ -260,8 +290,15 @@ async def _run(
         outcome = await sandbox.run(
             await solver.tools(),
             sandbox.Command(
-                step.args, environment, workdir, [m for m in mounts if not isinstance(m, _Made)], uid, gid, groups,
-                stdin, extra=("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys"),
+                step.args,
+                environment,
+                workdir,
+                [m for m in mounts if not isinstance(m, _Made)],
+                uid,
+                gid,
+                groups,
+                stdin,
+                extra=("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys"),
             ),
             tell,
             float(os.environ["PIPELINES_STEP_SECONDS"]) if os.environ.get("PIPELINES_STEP_SECONDS") else None,
@@ -283,8 +320,11 @@ async def _run(
                 at = path if path.startswith("/") else f"{workdir.rstrip('/')}/{path}"
                 after["/"] = solver.trees.put(after["/"], at, solver.keep_bytes(text.encode()))
         return {
-            "root": after.pop("/"), "mounts": after, "exit": outcome.exit_code,
-            "stdout": "" if step.redirect_stdout else stdout, "stderr": "" if step.redirect_stderr else stderr,
+            "root": after.pop("/"),
+            "mounts": after,
+            "exit": outcome.exit_code,
+            "stdout": "" if step.redirect_stdout else stdout,
+            "stderr": "" if step.redirect_stderr else stderr,
         }
     finally:
         await asyncio.to_thread(_sweep, work)

@@ -20,9 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from engine.userns import owns_users
 from engine.errors import EngineError
 from engine.tree import EMPTY, EMPTY_NODE, Entry, Node, decode
+from engine.userns import owns_users
 
 _SCHEMA = """
 create table if not exists nodes (ref text primary key, data blob not null) without rowid;

@@ -30,7 +30,16 @@ class Entry:
 
     def row(self, name: str) -> list[object]:
         return [
-            name, self.kind, self.ref, self.key, self.mode, self.uid, self.gid, self.mtime, self.size, int(self.pinned)
+            name,
+            self.kind,
+            self.ref,
+            self.key,
+            self.mode,
+            self.uid,
+            self.gid,
+            self.mtime,
+            self.size,
+            int(self.pinned),
         ]
 
     def essence(self, name: str) -> list[object]:
@@ -55,7 +64,9 @@ def link_entry(target: str, uid: int = 0, gid: int = 0, mtime: int = 0) -> Entry
 def encode(node: Node) -> tuple[str, str, bytes]:
     """``(ref, key, bytes)`` of a node."""
     names = sorted(node)
-    data = json.dumps([node[name].row(name) for name in names], separators=(",", ":")).encode("utf-8", "surrogateescape")
+    data = json.dumps([node[name].row(name) for name in names], separators=(",", ":")).encode(
+        "utf-8", "surrogateescape"
+    )
     essence = json.dumps([node[name].essence(name) for name in names], separators=(",", ":")).encode(
         "utf-8", "surrogateescape"
     )

@@ -175,9 +175,7 @@ class Trees:
 
     def glob(self, root: Entry, pattern: str) -> list[str]:
         expression = compiled(pattern.lstrip("/"))
-        return [
-            path + "/" * (entry.kind == "d") for path, entry in self.walk(root) if expression.match(path)
-        ]
+        return [path + "/" * (entry.kind == "d") for path, entry in self.walk(root) if expression.match(path)]
 
     def change_all(self, entry: Entry, change: Callable[[Entry], Entry]) -> Entry:
         """The tree with a change made to every entry of it, the root included."""

@@ -17,7 +17,7 @@ from images.errors import ImageError
 from images.layer import Layer, LayerSpec, write_layer
 
 _KEYS = {"platform", "created", "config", "annotations", "ref", "layers"}
-_LAYER_KEYS = {"name", "source", "prefix", "uid", "gid", "exclude", "directories"}
+_LAYER_KEYS = {"name", "source", "prefix", "uid", "gid", "exclude", "directories", "mtime"}
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -48,12 +48,17 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     layers: list[Layer] = []
     for number, described in enumerate(spec["layers"]):
         layer_spec = LayerSpec(
-            described["name"], Path(described["source"]), described.get("prefix", ""), described.get("uid", 0),
-            described.get("gid", 0), tuple(described.get("exclude", ())),
+            described["name"],
+            Path(described["source"]),
+            described.get("prefix", ""),
+            described.get("uid", 0),
+            described.get("gid", 0),
+            tuple(described.get("exclude", ())),
             tuple((path, int(mode, 8), uid, gid) for path, mode, uid, gid in described.get("directories", ())),
+            int(described.get("mtime", 0)),
         )
         staged = blobs / f".layer-{number}"
-        layer = write_layer(layer_spec, staged, created)
+        layer = write_layer(layer_spec, staged)
         staged.rename(blobs / Digest.parse(layer.digest).hex)
         layers.append(layer)
 
@@ -71,11 +76,19 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     (out / "index.json").write_bytes(manifests.index([described]))
     (out / "oci-layout").write_bytes(manifests.encode({"imageLayoutVersion": "1.0.0"}))
     return {
-        "digest": digest, "config": str(Digest.of(config)), "size": sum(layer.size for layer in layers),
+        "digest": digest,
+        "config": str(Digest.of(config)),
+        "size": sum(layer.size for layer in layers),
         "uncompressed": sum(layer.uncompressed for layer in layers),
         "layers": [
-            {"name": layer.name, "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size,
-             "uncompressed": layer.uncompressed, "files": layer.files}
+            {
+                "name": layer.name,
+                "digest": layer.digest,
+                "diff_id": layer.diff_id,
+                "size": layer.size,
+                "uncompressed": layer.uncompressed,
+                "files": layer.files,
+            }
             for layer in layers
         ],
     }

@@ -49,7 +49,13 @@ def files_of(layout: Path, digest: str) -> dict[str, tuple[object, ...]]:
             file = tar.extractfile(info) if info.isreg() else None
             content = hashlib.file_digest(file, "sha256").hexdigest() if file else ""  # type: ignore[arg-type]
             found[info.name] = (
-                info.type.decode(), oct(info.mode), f"{info.uid}:{info.gid}", int(info.mtime), info.linkname, info.size, content
+                info.type.decode(),
+                oct(info.mode),
+                f"{info.uid}:{info.gid}",
+                int(info.mtime),
+                info.linkname,
+                info.size,
+                content,
             )
     return found
 
@@ -60,7 +66,7 @@ def differences(one: Path, other: Path) -> Iterator[str]:
     digest_b, b = manifest_of(other)
     if digest_a == digest_b:
         return
-    config_a, config_b = (json.loads(read(l, m["config"]["digest"])) for l, m in ((one, a), (other, b)))
+    config_a, config_b = (json.loads(read(where, m["config"]["digest"])) for where, m in ((one, a), (other, b)))
     for key in sorted(set(config_a) | set(config_b)):
         if key not in ("rootfs", "history") and config_a.get(key) != config_b.get(key):
             yield f"config {key}: {config_a.get(key)} | {config_b.get(key)}"

@@ -25,7 +25,11 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """A tree to be a layer: ``prefix`` is where it lands, ``modes`` are paths with a mode other than the rule's."""
+    """A tree to be a layer: ``prefix`` is where it lands, ``directories`` have a mode and owner of their own.
+
+    ``mtime`` (seconds since 1970) is the time of each entry. It is not the commit's: else every commit would
+    rewrite every layer, and what an engine does to the times of files would show.
+    """
 
     name: str
     source: Path
@@ -34,6 +38,7 @@ class LayerSpec:
     gid: int = 0
     exclude: tuple[str, ...] = ()
     directories: tuple[tuple[str, int, int, int], ...] = ()
+    mtime: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +97,11 @@ def _paths(source: Path, exclude: Sequence[str]) -> Iterator[tuple[str, os.stat_
     yield from scan(source, "")
 
 
-def write_layer(spec: LayerSpec, target: Path, epoch: int) -> Layer:
-    """Write a layer to a file; every time in it is ``epoch`` (seconds since 1970).
+def write_layer(spec: LayerSpec, target: Path) -> Layer:
+    """Write a layer to a file.
 
     Raises:
-        ImageError: the source is missing, or holds a thing that is no file, link or directory.
+        ImageError: the source is missing, or holds a thing that is no file, link or directory, or a whiteout's name.
     """
     if not spec.source.is_dir():
         raise ImageError(f"layer {spec.name}: source {spec.source} is not a directory")
@@ -108,7 +113,7 @@ def write_layer(spec: LayerSpec, target: Path, epoch: int) -> Layer:
             prefix = spec.prefix.strip("/")
 
             def add(info: tarfile.TarInfo, file: IO[bytes] | None = None) -> None:
-                info.mtime, info.uname, info.gname = epoch, "", ""
+                info.mtime, info.uname, info.gname = spec.mtime, "", ""
                 tar.addfile(info, file)
                 done.add(info.name)
 
@@ -123,6 +128,8 @@ def write_layer(spec: LayerSpec, target: Path, epoch: int) -> Layer:
                 folder(name, *special.get(name, (0o755, 0, 0)))
             for path, found in _paths(spec.source, spec.exclude):
                 name = f"{prefix}/{path}" if prefix else path
+                if path.rpartition("/")[2].startswith(".wh."):
+                    raise ImageError(f"layer {spec.name}: {path} would be read as a whiteout; rename it")
                 info = tarfile.TarInfo(name)
                 info.uid, info.gid = spec.uid, spec.gid
                 if stat.S_ISDIR(found.st_mode):
@@ -150,5 +157,10 @@ def write_layer(spec: LayerSpec, target: Path, epoch: int) -> Layer:
                     folder(name, mode, uid, gid)
         out.finish()
     return Layer(
-        spec.name, "sha256:" + out.compressed.hexdigest(), "sha256:" + out.plain.hexdigest(), out.size, out.length, files
+        spec.name,
+        "sha256:" + out.compressed.hexdigest(),
+        "sha256:" + out.plain.hexdigest(),
+        out.size,
+        out.length,
+        files,
     )

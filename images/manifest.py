@@ -28,16 +28,22 @@ def descriptor(media_type: str, data: bytes, **more: Any) -> dict[str, Any]:
 def config(platform: Mapping[str, str], created: int, inner: Mapping[str, Any], layers: Sequence[Layer]) -> bytes:
     """The image configuration; ``created`` in seconds since 1970."""
     when = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return encode({
-        "created": when, **platform, "config": dict(inner),
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
-        "history": [{"created": when, "created_by": layer.name} for layer in layers],
-    })
+    return encode(
+        {
+            "created": when,
+            **platform,
+            "config": dict(inner),
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+            "history": [{"created": when, "created_by": layer.name} for layer in layers],
+        }
+    )
 
 
 def manifest(config_bytes: bytes, layers: Sequence[Layer], annotations: Mapping[str, str]) -> bytes:
     value: dict[str, Any] = {
-        "schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(CONFIG, config_bytes),
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": descriptor(CONFIG, config_bytes),
         "layers": [{"mediaType": LAYER, "digest": layer.digest, "size": layer.size} for layer in layers],
     }
     if annotations:

@@ -28,13 +28,20 @@ T = TypeVar("T")
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pipelines/build.py", description=__doc__,
+        prog="pipelines/build.py",
+        description=__doc__,
         epilog="Example: python pipelines/build.py --target distroless --output /tmp/images",
     )
-    parser.add_argument("--project", type=Path, default=HERE, help="folder with a pyproject.toml that has [tool.pipelines]")
-    parser.add_argument("--target", default=",".join(config.TARGETS), help="images to build, by comma (default: %(default)s)")
+    parser.add_argument(
+        "--project", type=Path, default=HERE, help="folder with a pyproject.toml that has [tool.pipelines]"
+    )
+    parser.add_argument(
+        "--target", default=",".join(config.TARGETS), help="images to build, by comma (default: %(default)s)"
+    )
     parser.add_argument("--platform", default="linux/amd64", help="platform (default: %(default)s)")
-    parser.add_argument("--engine", choices=session.ENGINES, default="auto", help="who runs the steps (default: %(default)s)")
+    parser.add_argument(
+        "--engine", choices=session.ENGINES, default="auto", help="who runs the steps (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, help="folder for the images (default: dist in the project)")
     parser.add_argument("--no-run", action="store_true", help="do not start the image that was built")
     parser.add_argument("--json", action="store_true", help="print build.json at the end")
@@ -62,10 +69,14 @@ def _build(options: argparse.Namespace) -> int:
     engine = session.choose(options.engine)
     progress = Progress(knows_cache=engine == "embedded")
     if tree.dirty:
-        progress.note(f"{project.root} has changes that are not committed: the images are marked {tree.revision[:12]}-dirty")
+        progress.note(
+            f"{project.root} has changes that are not committed: the images are marked {tree.revision[:12]}-dirty"
+        )
     output: Path = options.output or project.root / "dist"
     with report.swapped(output) as staged:
-        summary = _unwrapped(anyio.run, functools.partial(_run, project, tree, targets, platforms[0], engine, staged, progress))
+        summary = _unwrapped(
+            anyio.run, functools.partial(_run, project, tree, targets, platforms[0], engine, staged, progress)
+        )
         report.write(staged, summary)
         if not options.no_run and project.probe and "distroless" in targets:
             with progress.stage("run"):
@@ -87,7 +98,9 @@ def _unwrapped(function: Callable[..., T], *arguments: Any) -> T:
         if isinstance(first, dagger.ExecError):
             words = " ".join(first.command)
             text = "\n".join((first.stdout + "\n" + first.stderr).strip().splitlines()[-40:])
-            raise PipelineError(f"a step failed with exit code {first.exit_code}:\n{text}\n  in: {words[:200]}") from None
+            raise PipelineError(
+                f"a step failed with exit code {first.exit_code}:\n{text}\n  in: {words[:200]}"
+            ) from None
         if isinstance(first, dagger.DaggerError):
             raise PipelineError(str(first)) from None
         raise first from None
@@ -99,11 +112,18 @@ def _start(project: config.Project, layout: Path) -> None:
         words += ["--tmpfs", place]
     done = subprocess.run(words, cwd=HERE, env={**os.environ, "PYTHONPATH": str(HERE)}, check=False)
     if done.returncode:
-        raise PipelineError(f"the image was built, but did not pass its probe {project.probe} (exit code {done.returncode})")
+        raise PipelineError(
+            f"the image was built, but did not pass its probe {project.probe} (exit code {done.returncode})"
+        )
 
 
 async def _run(
-    project: config.Project, tree: source.Source, targets: tuple[str, ...], platform: str, engine: str, out: Path,
+    project: config.Project,
+    tree: source.Source,
+    targets: tuple[str, ...],
+    platform: str,
+    engine: str,
+    out: Path,
     progress: Progress,
 ) -> dict[str, Any]:
     from pipelines import network
@@ -112,7 +132,9 @@ async def _run(
         async with session.session(engine, progress.on_event) as version:
             built = await _stages(project, tree, targets, platform, out, progress, settings)
     return {
-        "project": project.name, "platform": platform, "images": built,
+        "project": project.name,
+        "platform": platform,
+        "images": built,
         "engine": {"kind": "dagger" if engine in ("session", "dagger") else engine, "version": version},
         "source": {"revision": tree.revision, "dirty": tree.dirty, "epoch": tree.epoch},
         "stages": [{"name": r.name, "seconds": r.seconds, "cached": r.cached} for r in progress.records],
@@ -120,7 +142,12 @@ async def _run(
 
 
 async def _stages(
-    project: config.Project, tree: source.Source, targets: tuple[str, ...], platform: str, out: Path, progress: Progress,
+    project: config.Project,
+    tree: source.Source,
+    targets: tuple[str, ...],
+    platform: str,
+    out: Path,
+    progress: Progress,
     settings: Any,
 ) -> dict[str, Any]:
     import anyio
@@ -160,7 +187,9 @@ async def _stages(
         await stage("rust builder", build)
 
     async def python() -> None:
-        made["builder"] = base = await stage("python base", lambda: root(first, downloads("python-builder"), "python base"))
+        made["builder"] = base = await stage(
+            "python base", lambda: root(first, downloads("python-builder"), "python base")
+        )
 
         async def deps() -> None:
             made["dependencies"] = await stage(
@@ -169,7 +198,9 @@ async def _stages(
 
         async def app() -> None:
             files = tuple(f for f in tree.files if f.split("/")[0] in project.source or f in project.source)
-            made["application"] = await stage("application", lambda: application(base, project_source(project.root, files)))
+            made["application"] = await stage(
+                "application", lambda: application(base, project_source(project.root, files))
+            )
 
         async def checked() -> None:
             if project.scan_requirements:
@@ -190,7 +221,8 @@ async def _stages(
         async def tools() -> None:
             if "standard" in targets:
                 made["tools"] = await stage(
-                    "tools", lambda: root(first, downloads("standard", without="distroless"), "tools", alone=False, prune=True)
+                    "tools",
+                    lambda: root(first, downloads("standard", without="distroless"), "tools", alone=False, prune=True),
                 )
 
         async with anyio.create_task_group() as group:

@@ -36,7 +36,7 @@ class Project:
     port: int = 8000
     entrypoint: tuple[str, ...] = ("/usr/bin/tini", "--")
     healthcheck: tuple[str, ...] = ()
-    tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a path in the image
+    tmpfs: tuple[str, ...] = ("/tmp",)
     probe: str = ""
     environment: tuple[tuple[str, str], ...] = field(default=())
 
@@ -75,7 +75,13 @@ def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> P
     if bool(given.get("rust")) != bool(given.get("build_requirements")):
         raise PipelineError(f"{where}: [tool.pipelines] rust and build-requirements go together")
     project = Project(root=root, version=version, **given)
-    for path in (*project.source, project.requirements, project.rust, project.build_requirements, project.scan_requirements):
+    for path in (
+        *project.source,
+        project.requirements,
+        project.rust,
+        project.build_requirements,
+        project.scan_requirements,
+    ):
         if path and not (root / path).exists():
             raise PipelineError(f"{where}: [tool.pipelines] names {path}, which is not in {root}")
     check_hashes(root / project.requirements)
@@ -91,7 +97,9 @@ def _typed(kind: str, value: Any, where: str) -> Any:
         return tuple(value)
     if kind.startswith("tuple[tuple") and isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
         return tuple(value.items())
-    expected = {"str": "a string", "int": "a number", "tuple[str, ...]": "a list of strings"}.get(kind, "a table of strings")
+    expected = {"str": "a string", "int": "a number", "tuple[str, ...]": "a list of strings"}.get(
+        kind, "a table of strings"
+    )
     raise PipelineError(f"{where} must be {expected}, not {value!r}")
 
 

@@ -37,7 +37,9 @@ def downloads(name: str, without: str = "") -> tuple[Download, ...]:
         for number, package in enumerate(p for p in locked.packages if p.name not in left_out):
             urls = mirrors.url(package.archive, package.path, locked.timestamp(package.archive))
             if not urls:
-                raise ImageError(f"no mirror of archive {package.archive} is known, for {package.name}; set DEBIAN_MIRROR")
+                raise ImageError(
+                    f"no mirror of archive {package.archive} is known, for {package.name}; set DEBIAN_MIRROR"
+                )
             found.append(Download(f"{number:03}-{package.name}.deb", urls[0], f"sha256:{package.sha256}"))
         return tuple(found)
     except ImageError as error:

@@ -18,7 +18,15 @@ import dagger
 from dagger import dag
 
 _NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
-_LOCAL = ("PIP_FIND_LINKS", "PIP_CERT", "PIP_CACHE_DIR", "PIP_LOG", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_HTTP_CAINFO")
+_LOCAL = (
+    "PIP_FIND_LINKS",
+    "PIP_CERT",
+    "PIP_CACHE_DIR",
+    "PIP_LOG",
+    "CARGO_HOME",
+    "CARGO_TARGET_DIR",
+    "CARGO_HTTP_CAINFO",
+)
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 FOLDER = "/run/network"
@@ -35,9 +43,8 @@ class Network:
         """The container with it; a step's script reads it with :data:`ENTER`."""
         variables = dag.secret(f"file://{self.variables}", cache_key="network-variables")
         bundle = dag.secret(f"file://{self.bundle}", cache_key="network-bundle")
-        return (
-            box.with_mounted_secret(f"{FOLDER}/variables", variables, mode=0o444)
-            .with_mounted_secret(f"{FOLDER}/bundle", bundle, mode=0o444)
+        return box.with_mounted_secret(f"{FOLDER}/variables", variables, mode=0o444).with_mounted_secret(
+            f"{FOLDER}/bundle", bundle, mode=0o444
         )
 
 
@@ -63,8 +70,8 @@ def variables(environ: Mapping[str, str]) -> str:
 def _configurations(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     home = Path(environ.get("HOME", "/nonexistent"))
     choices = (
-        (("/etc/pip.conf", home / ".config/pip/pip.conf", home / ".pip/pip.conf"), "/tmp/network/pip.conf"),  # noqa: S108
-        ((home / ".cargo/config.toml",), "/tmp/network/cargo.toml"),  # noqa: S108
+        (("/etc/pip.conf", home / ".config/pip/pip.conf", home / ".pip/pip.conf"), "/tmp/network/pip.conf"),
+        ((home / ".cargo/config.toml",), "/tmp/network/cargo.toml"),
     )
     for candidates, target in choices:
         for candidate in map(Path, candidates):
@@ -80,7 +87,7 @@ def of_this_machine(environ: Mapping[str, str] = os.environ) -> Iterator[Network
         settings, bundle = Path(folder, "variables"), Path(folder, "bundle")
         settings.touch(mode=0o600)
         text = variables(environ)
-        if "/tmp/network/pip.conf" in text:  # noqa: S108 - a path in the step
+        if "/tmp/network/pip.conf" in text:
             text += "export PIP_CONFIG_FILE=/tmp/network/pip.conf\n"
         settings.write_text(text)
         found = next((p for p in (*map(environ.get, _BUNDLES), _SYSTEM_BUNDLE) if p and Path(p).is_file()), None)

@@ -25,17 +25,27 @@ def specification(project: Project, source: Source, target: str, platform: str) 
     config: dict[str, Any] = {
         "User": f"{project.uid}:{project.uid}",
         "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", *(f"{k}={v}" for k, v in project.environment)],
-        "Entrypoint": list(project.entrypoint), "Cmd": list(project.command), "WorkingDir": "/app",
-        "ExposedPorts": {f"{project.port}/tcp": {}}, "Labels": labels, "StopSignal": "SIGTERM",
+        "Entrypoint": list(project.entrypoint),
+        "Cmd": list(project.command),
+        "WorkingDir": "/app",
+        "ExposedPorts": {f"{project.port}/tcp": {}},
+        "Labels": labels,
+        "StopSignal": "SIGTERM",
     }
     if project.healthcheck:
         config["Healthcheck"] = {
-            "Test": ["CMD", *project.healthcheck], "Interval": 30 * 10**9, "Timeout": 10 * 10**9,
-            "StartPeriod": 40 * 10**9, "Retries": 3,
+            "Test": ["CMD", *project.healthcheck],
+            "Interval": 30 * 10**9,
+            "Timeout": 10 * 10**9,
+            "StartPeriod": 40 * 10**9,
+            "Retries": 3,
         }
-    places = sorted({"/tmp": "1777"} | {place: "0755" for place in project.tmpfs if place != "/tmp"})  # noqa: S108
+    places = sorted({"/tmp": "1777"} | {place: "0755" for place in project.tmpfs if place != "/tmp"})
     return {
-        "platform": {"os": system, "architecture": architecture}, "created": source.epoch, "config": config,
-        "annotations": labels, "ref": f"{project.name}:{target}",
-        "directories": [[place, "1777" if place == "/tmp" else "0755", 0, 0] for place in places],  # noqa: S108
+        "platform": {"os": system, "architecture": architecture},
+        "created": source.epoch,
+        "config": config,
+        "annotations": labels,
+        "ref": f"{project.name}:{target}",
+        "directories": [[place, "1777" if place == "/tmp" else "0755", 0, 0] for place in places],
     }

@@ -32,7 +32,9 @@ def swapped(output: Path) -> Iterator[Path]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise PipelineError(f"another build is writing {output}; wait for it, or give --output another folder") from None
+            raise PipelineError(
+                f"another build is writing {output}; wait for it, or give --output another folder"
+            ) from None
         for left in output.parent.glob(f".{output.name}.new-*"):
             shutil.rmtree(left, ignore_errors=True)
         staged = Path(tempfile.mkdtemp(prefix=f".{output.name}.new-", dir=output.parent))
@@ -61,7 +63,11 @@ def table(report: dict[str, Any]) -> str:
     """The closing table."""
     lines = []
     for name, image in report["images"].items():
-        lines.append(f"{name}  {image['digest']}  {image['uncompressed'] / 1e6:.1f} MB, {image['size'] / 1e6:.1f} MB compressed")
+        lines.append(
+            f"{name}  {image['digest']}  {image['uncompressed'] / 1e6:.1f} MB, {image['size'] / 1e6:.1f} MB compressed"
+        )
         for layer in image["layers"]:
-            lines.append(f"    {layer['name']:14} {layer['digest'][:19]}  {layer['uncompressed'] / 1e6:8.2f} MB  {layer['files']} files")
+            lines.append(
+                f"    {layer['name']:14} {layer['digest'][:19]}  {layer['uncompressed'] / 1e6:8.2f} MB  {layer['files']} files"
+            )
     return "\n".join(lines)

@@ -29,14 +29,19 @@ def read(folder: Path) -> Source:
     epoch = int(_git(folder, "log", "-1", "--format=%ct").strip())
     status = _git(folder, "status", "--porcelain", "--", ".")
     listed = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    files = sorted({name for name in listed if name and (folder / name).exists() or (folder / name).is_symlink()} - {""})
+    files = sorted(
+        {name for name in listed if (name and (folder / name).exists()) or (folder / name).is_symlink()} - {""}
+    )
     return Source(revision, bool(status.strip()), epoch, tuple(files))
 
 
 def _git(folder: Path, *words: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "-c", f"safe.directory={folder}", "-c", "safe.directory=*", *words], cwd=folder, capture_output=True, check=False
+            ["git", "-c", f"safe.directory={folder}", "-c", "safe.directory=*", *words],
+            cwd=folder,
+            capture_output=True,
+            check=False,
         )
     except OSError:
         raise PipelineError("git is not installed, and the image's time and source come from it") from None

@@ -36,7 +36,7 @@ if not trades or trades[0]["price"] != "100.25":
     sys.exit(f"the trade is not on the tape: {trades}")
 for path in ("/x", "/usr/x", "/app/x", "/etc/x"):
     try:
-        open(path, "w")
+        open(path, "w")  # noqa: SIM115
     except OSError:
         continue
     sys.exit(f"{path} could be written")

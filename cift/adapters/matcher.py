@@ -22,7 +22,7 @@ _TAPE = 1000
 
 
 def folder() -> Path:
-    return Path(os.environ.get("CIFT_RUNTIME_DIR", "/tmp/cift"))  # noqa: S108 - the image's only writable place
+    return Path(os.environ.get("CIFT_RUNTIME_DIR", "/tmp/cift"))
 
 
 class Matcher:
@@ -142,8 +142,13 @@ class Client:
             except OSError:
                 return
             await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "cift.adapters.matcher", str(lock.fileno()), pass_fds=[lock.fileno()],
-                stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+                sys.executable,
+                "-m",
+                "cift.adapters.matcher",
+                str(lock.fileno()),
+                pass_fds=[lock.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )
 
     def close(self) -> None:

@@ -117,14 +117,21 @@ async def symbols() -> list[dict[str, str]]:
 async def submit(order: NewOrder) -> Order:
     traded = instrument(order.symbol)
     price, quantity = traded.ticks(order.price), traded.lots(order.quantity)
-    answer = await _client.ask(do="submit", symbol=order.symbol, buy=order.side == "buy", price=price, quantity=quantity)
+    answer = await _client.ask(
+        do="submit", symbol=order.symbol, buy=order.side == "buy", price=price, quantity=quantity
+    )
     remaining = answer["remaining"]
     status: Literal["open", "partially_filled", "filled"] = (
         "filled" if not remaining else "open" if remaining == quantity else "partially_filled"
     )
     return Order(
-        id=answer["id"], symbol=order.symbol, side=order.side, price=traded.price(price),
-        quantity=traded.quantity(quantity), remaining=traded.quantity(remaining), status=status,
+        id=answer["id"],
+        symbol=order.symbol,
+        side=order.side,
+        price=traded.price(price),
+        quantity=traded.quantity(quantity),
+        remaining=traded.quantity(remaining),
+        status=status,
         trades=_trades(traded, answer["trades"]),
     )
 

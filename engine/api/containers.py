@@ -70,12 +70,15 @@ def with_exec(ctx: Context, box: Container, args: list[str], **o: Any) -> Contai
         words = [*box.entrypoint, *words]
     where = {
         name: absolute(box, o[key], bool(o.get("expand"))) if o.get(key) else ""
-        for name, key in (("redirect_stdin", "redirectStdin"), ("redirect_stdout", "redirectStdout"), ("redirect_stderr", "redirectStderr"))
+        for name, key in (
+            ("redirect_stdin", "redirectStdin"),
+            ("redirect_stdout", "redirectStdout"),
+            ("redirect_stderr", "redirectStderr"),
+        )
     }
     step = Exec(box.change(last=None), tuple(words), o.get("stdin", ""), expect=o.get("expect", "SUCCESS"), **where)
     mounts = tuple(
-        _remount(m, op=Op("step_mount", {"step": step, "at": m.at}))
-        if m.op is not None and not m.read_only else m
+        _remount(m, op=Op("step_mount", {"step": step, "at": m.at})) if m.op is not None and not m.read_only else m
         for m in box.mounts
     )
     return box.change(root=Op("step_root", {"step": step}), mounts=mounts, last=step)
@@ -141,7 +144,12 @@ def with_rootfs(ctx: Context, box: Container, directory: str) -> Container:
 
 
 async def exists(
-    ctx: Context, box: Container, path: str, expectedType: str = "", doNotFollowSymlinks: bool = False, expand: bool = False
+    ctx: Context,
+    box: Container,
+    path: str,
+    expectedType: str = "",
+    doNotFollowSymlinks: bool = False,
+    expand: bool = False,
 ) -> bool:
     from engine.api.directories import exists_in
 
@@ -158,8 +166,11 @@ async def stat(ctx: Context, box: Container, path: str, doNotFollowSymlinks: boo
 
 def with_directory(ctx: Context, box: Container, path: str, source: str, **o: Any) -> Container:
     arguments = {
-        "include": o.get("include", []), "exclude": o.get("exclude", []), "use_gitignore": bool(o.get("gitignore")),
-        "owner": o.get("owner", ""), "mode": o.get("permissions"),
+        "include": o.get("include", []),
+        "exclude": o.get("exclude", []),
+        "use_gitignore": bool(o.get("gitignore")),
+        "owner": o.get("owner", ""),
+        "mode": o.get("permissions"),
     }
     at = absolute(box, path, bool(o.get("expand")))
     return _write(box, at, "put_directory", arguments, load(ctx, source, "Directory").op)
@@ -187,7 +198,9 @@ def with_new_file(ctx: Context, box: Container, path: str, contents: str, **o: A
 
 
 def with_symlink(ctx: Context, box: Container, target: str, linkName: str, expand: bool = False) -> Container:
-    return _write(box, absolute(box, linkName, expand), "symlink", {"target": expanded(box, target) if expand else target})
+    return _write(
+        box, absolute(box, linkName, expand), "symlink", {"target": expanded(box, target) if expand else target}
+    )
 
 
 def _without(box: Container, path: str, only: str) -> Container:
@@ -226,7 +239,9 @@ def with_mounted_directory(
     return _mounted(box, Mount(absolute(box, path, expand), "directory", op, owner=owner, read_only=readOnly))
 
 
-def with_mounted_file(ctx: Context, box: Container, path: str, source: str, owner: str = "", expand: bool = False) -> Container:
+def with_mounted_file(
+    ctx: Context, box: Container, path: str, source: str, owner: str = "", expand: bool = False
+) -> Container:
     return _mounted(box, Mount(absolute(box, path, expand), "file", load(ctx, source, "File").op, owner=owner))
 
 
@@ -235,13 +250,18 @@ def with_mounted_cache(ctx: Context, box: Container, path: str, cache: str, **o:
     if o.get("source"):
         volume = type(volume)(volume.key, load(ctx, o["source"], "Directory").op, volume.owner)
     mount = Mount(
-        absolute(box, path, bool(o.get("expand"))), "cache", volume=volume, owner=o.get("owner", volume.owner),
+        absolute(box, path, bool(o.get("expand"))),
+        "cache",
+        volume=volume,
+        owner=o.get("owner", volume.owner),
         sharing=o.get("sharing", "SHARED"),
     )
     return _mounted(box, mount)
 
 
-def with_mounted_temp(ctx: Context, box: Container, path: str, size: int | None = None, expand: bool = False) -> Container:
+def with_mounted_temp(
+    ctx: Context, box: Container, path: str, size: int | None = None, expand: bool = False
+) -> Container:
     return _mounted(box, Mount(absolute(box, path, expand), "temp", size=size))
 
 
@@ -272,7 +292,9 @@ def _unset(pairs: tuple[tuple[str, Any], ...], name: str) -> tuple[tuple[str, An
 
 
 def with_env_variable(ctx: Context, box: Container, name: str, value: str, expand: bool = False) -> Container:
-    return box.change(env=_set(box.env, name, expanded(box, value) if expand else value), secret_env=_unset(box.secret_env, name))
+    return box.change(
+        env=_set(box.env, name, expanded(box, value) if expand else value), secret_env=_unset(box.secret_env, name)
+    )
 
 
 def with_secret_variable(ctx: Context, box: Container, name: str, secret: str) -> Container:
@@ -300,7 +322,11 @@ def with_workdir(ctx: Context, box: Container, path: str, expand: bool = False) 
 
 
 def with_exposed_port(
-    ctx: Context, box: Container, port: int, protocol: str = "TCP", description: str | None = None,
+    ctx: Context,
+    box: Container,
+    port: int,
+    protocol: str = "TCP",
+    description: str | None = None,
     experimentalSkipHealthcheck: bool = False,
 ) -> Container:
     ports = tuple(p for p in box.ports if (p.port, p.protocol) != (port, protocol))
@@ -317,14 +343,21 @@ def exposed_ports(ctx: Context, box: Container) -> list[Record]:
 
 def port_record(port: Port) -> Record:
     return record(
-        port=port.port, protocol=port.protocol, description=port.description,
+        port=port.port,
+        protocol=port.protocol,
+        description=port.description,
         experimentalSkipHealthcheck=port.experimental_skip_healthcheck,
     )
 
 
 def with_healthcheck(ctx: Context, box: Container, args: list[str], shell: bool = False, **o: Any) -> Container:
     fields: dict[str, Any] = {"Test": ["CMD-SHELL" if shell else "CMD", *args]}
-    for name, key in (("interval", "Interval"), ("timeout", "Timeout"), ("startPeriod", "StartPeriod"), ("startInterval", "StartInterval")):
+    for name, key in (
+        ("interval", "Interval"),
+        ("timeout", "Timeout"),
+        ("startPeriod", "StartPeriod"),
+        ("startInterval", "StartInterval"),
+    ):
         if o.get(name):
             fields[key] = nanoseconds(o[name])
     if o.get("retries"):
@@ -349,12 +382,15 @@ def images_of(ctx: Context, box: Container, variants: list[str] | None) -> list[
 
 
 def as_tarball(
-    ctx: Context, box: Container, platformVariants: list[str] | None = None, forcedCompression: str = "", mediaTypes: str = ""
+    ctx: Context,
+    box: Container,
+    platformVariants: list[str] | None = None,
+    forcedCompression: str = "",
+    mediaTypes: str = "",
 ) -> File:
     boxes = images_of(ctx, box, platformVariants)
-    for each in boxes:
-        if forcedCompression in ("EStarGZ", "Zstd"):
-            raise EngineError(f"compression {forcedCompression} is not supported by the embedded engine")
+    if forcedCompression in ("EStarGZ", "Zstd"):
+        raise EngineError(f"compression {forcedCompression} is not supported by the embedded engine")
     arguments = {"images": boxes, "docker": mediaTypes == "DockerMediaTypes", "compression": forcedCompression}
     return File(Op("tarball", _digestible(arguments), tuple(b.root for b in boxes)), "image.tar")
 
@@ -432,31 +468,65 @@ def _records(name: str) -> Any:
 
 
 FIELDS: dict[str, Any] = {
-    "asService": as_service, "asTarball": as_tarball, "combinedOutput": combined_output,
-    "defaultArgs": lambda ctx, box: list(box.default_args), "directory": directory,
+    "asService": as_service,
+    "asTarball": as_tarball,
+    "combinedOutput": combined_output,
+    "defaultArgs": lambda ctx, box: list(box.default_args),
+    "directory": directory,
     "entrypoint": lambda ctx, box: list(box.entrypoint),
-    "envVariable": lambda ctx, box, name: dict(box.env).get(name), "envVariables": _records("env"),
-    "exists": exists, "exitCode": exit_code, "export": export, "exposedPorts": exposed_ports, "file": file,
-    "import": import_, "label": lambda ctx, box, name: dict(box.labels).get(name), "labels": _records("labels"),
-    "mounts": mounts, "platform": _getter("platform"), "rootfs": rootfs, "stat": stat, "stderr": stderr,
-    "stdout": stdout, "sync": sync, "user": _getter("user"), "workdir": _getter("workdir"),
+    "envVariable": lambda ctx, box, name: dict(box.env).get(name),
+    "envVariables": _records("env"),
+    "exists": exists,
+    "exitCode": exit_code,
+    "export": export,
+    "exposedPorts": exposed_ports,
+    "file": file,
+    "import": import_,
+    "label": lambda ctx, box, name: dict(box.labels).get(name),
+    "labels": _records("labels"),
+    "mounts": mounts,
+    "platform": _getter("platform"),
+    "rootfs": rootfs,
+    "stat": stat,
+    "stderr": stderr,
+    "stdout": stdout,
+    "sync": sync,
+    "user": _getter("user"),
+    "workdir": _getter("workdir"),
     "withAnnotation": lambda ctx, box, name, value: box.change(annotations=_set(box.annotations, name, value)),
-    "withDefaultArgs": with_default_args, "withDirectory": with_directory, "withDockerHealthcheck": with_healthcheck,
-    "withEntrypoint": with_entrypoint, "withEnvVariable": with_env_variable, "withError": with_error,
-    "withExec": with_exec, "withExposedPort": with_exposed_port, "withFile": with_file, "withFiles": with_files,
+    "withDefaultArgs": with_default_args,
+    "withDirectory": with_directory,
+    "withDockerHealthcheck": with_healthcheck,
+    "withEntrypoint": with_entrypoint,
+    "withEnvVariable": with_env_variable,
+    "withError": with_error,
+    "withExec": with_exec,
+    "withExposedPort": with_exposed_port,
+    "withFile": with_file,
+    "withFiles": with_files,
     "withLabel": lambda ctx, box, name, value: box.change(labels=_set(box.labels, name, value)),
-    "withMountedCache": with_mounted_cache, "withMountedDirectory": with_mounted_directory,
-    "withMountedFile": with_mounted_file, "withMountedSecret": with_mounted_secret,
-    "withMountedTemp": with_mounted_temp, "withNewFile": with_new_file, "withRootfs": with_rootfs,
-    "withSecretVariable": with_secret_variable, "withServiceBinding": with_service_binding,
-    "withSymlink": with_symlink, "withUser": lambda ctx, box, name: box.change(user=name),
+    "withMountedCache": with_mounted_cache,
+    "withMountedDirectory": with_mounted_directory,
+    "withMountedFile": with_mounted_file,
+    "withMountedSecret": with_mounted_secret,
+    "withMountedTemp": with_mounted_temp,
+    "withNewFile": with_new_file,
+    "withRootfs": with_rootfs,
+    "withSecretVariable": with_secret_variable,
+    "withServiceBinding": with_service_binding,
+    "withSymlink": with_symlink,
+    "withUser": lambda ctx, box, name: box.change(user=name),
     "withVolatileVariable": lambda ctx, box, name, value: box.change(volatile=_set(box.volatile, name, value)),
     "withWorkdir": with_workdir,
     "withoutAnnotation": lambda ctx, box, name: box.change(annotations=_unset(box.annotations, name)),
-    "withoutDefaultArgs": _changer(default_args=()), "withoutDirectory": without_directory,
-    "withoutDockerHealthcheck": _changer(healthcheck=()), "withoutEntrypoint": without_entrypoint,
+    "withoutDefaultArgs": _changer(default_args=()),
+    "withoutDirectory": without_directory,
+    "withoutDockerHealthcheck": _changer(healthcheck=()),
+    "withoutEntrypoint": without_entrypoint,
     "withoutEnvVariable": lambda ctx, box, name: box.change(env=_unset(box.env, name)),
-    "withoutExposedPort": without_exposed_port, "withoutFile": without_file, "withoutFiles": without_files,
+    "withoutExposedPort": without_exposed_port,
+    "withoutFile": without_file,
+    "withoutFiles": without_files,
     "withoutLabel": lambda ctx, box, name: box.change(labels=_unset(box.labels, name)),
     "withoutMount": without_mount,
     "withoutSecretVariable": lambda ctx, box, name: box.change(secret_env=_unset(box.secret_env, name)),

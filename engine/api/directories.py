@@ -34,7 +34,9 @@ async def stat_in(ctx: Context, op: Op, path: str, literal: bool) -> Record:
     if found is None:
         raise EngineError(f"{path}: no such file or directory")
     return record(
-        name=posixpath.basename(path.rstrip("/")) or "/", size=found.size, permissions=found.mode,
+        name=posixpath.basename(path.rstrip("/")) or "/",
+        size=found.size,
+        permissions=found.mode,
         fileType=_TYPES[found.kind][1],
     )
 
@@ -85,19 +87,27 @@ def _made(tree: Directory, verb: str, arguments: dict[str, Any], *sources: Op) -
 
 def with_directory(ctx: Context, tree: Directory, path: str, source: str, **o: Any) -> Directory:
     arguments = {
-        "path": path, "include": o.get("include", []), "exclude": o.get("exclude", []),
-        "use_gitignore": bool(o.get("gitignore")), "owner": o.get("owner", ""), "mode": o.get("permissions"),
+        "path": path,
+        "include": o.get("include", []),
+        "exclude": o.get("exclude", []),
+        "use_gitignore": bool(o.get("gitignore")),
+        "owner": o.get("owner", ""),
+        "mode": o.get("permissions"),
     }
     return _made(tree, "put_directory", arguments, load(ctx, source, "Directory").op)
 
 
-def with_file(ctx: Context, tree: Directory, path: str, source: str, permissions: int | None = None, owner: str = "") -> Directory:
+def with_file(
+    ctx: Context, tree: Directory, path: str, source: str, permissions: int | None = None, owner: str = ""
+) -> Directory:
     given = load(ctx, source, "File")
     at = path + given.name if path.endswith("/") else path
     return _made(tree, "put_file", {"path": at, "mode": permissions, "owner": owner}, given.op)
 
 
-def with_files(ctx: Context, tree: Directory, path: str, sources: list[str], permissions: int | None = None) -> Directory:
+def with_files(
+    ctx: Context, tree: Directory, path: str, sources: list[str], permissions: int | None = None
+) -> Directory:
     for source in sources:
         tree = with_file(ctx, tree, path.rstrip("/") + "/", source, permissions)
     return tree
@@ -115,7 +125,13 @@ def without(only: str) -> Any:
     return field
 
 
-def filtered(ctx: Context, tree: Directory, include: list[str] | None = None, exclude: list[str] | None = None, gitignore: bool = False) -> Directory:
+def filtered(
+    ctx: Context,
+    tree: Directory,
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+    gitignore: bool = False,
+) -> Directory:
     return _made(tree, "filter", {"include": include or [], "exclude": exclude or [], "use_gitignore": gitignore})
 
 
@@ -135,23 +151,33 @@ def file_at(ctx: Context, tree: Directory, path: str) -> File:
 DIRECTORY: dict[str, Any] = {
     "chown": lambda ctx, tree, path, owner: _made(tree, "chown", {"path": path, "owner": owner}),
     "diff": lambda ctx, tree, other: _made(tree, "diff", {}, load(ctx, other, "Directory").op),
-    "digest": digest, "directory": directory_at, "entries": entries,
+    "digest": digest,
+    "directory": directory_at,
+    "entries": entries,
     "exists": lambda ctx, tree, path, expectedType="", doNotFollowSymlinks=False: exists_in(
         ctx, tree.op, path, expectedType, doNotFollowSymlinks
     ),
-    "export": export, "file": file_at, "filter": filtered, "findUp": find_up, "glob": glob,
+    "export": export,
+    "file": file_at,
+    "filter": filtered,
+    "findUp": find_up,
+    "glob": glob,
     "name": lambda ctx, tree: tree.name + ("" if tree.name.endswith("/") else "/"),
     "stat": lambda ctx, tree, path, doNotFollowSymlinks=False: stat_in(ctx, tree.op, path, doNotFollowSymlinks),
-    "sync": sync, "withDirectory": with_directory,
+    "sync": sync,
+    "withDirectory": with_directory,
     "withError": lambda ctx, tree, err: _made(tree, "error", {"message": err}) if err else tree,
-    "withFile": with_file, "withFiles": with_files,
+    "withFile": with_file,
+    "withFiles": with_files,
     "withNewDirectory": lambda ctx, tree, path, permissions=0o755: _made(
         tree, "make_directory", {"path": path, "mode": permissions}
     ),
     "withNewFile": with_new_file,
     "withSymlink": lambda ctx, tree, target, linkName: _made(tree, "symlink", {"path": linkName, "target": target}),
     "withTimestamps": lambda ctx, tree, timestamp: _made(tree, "timestamps", {"seconds": timestamp}),
-    "withoutDirectory": without(""), "withoutFile": without("f"), "withoutFiles": without("f"),
+    "withoutDirectory": without(""),
+    "withoutFile": without("f"),
+    "withoutFiles": without("f"),
 }
 
 
@@ -200,15 +226,25 @@ async def file_stat(ctx: Context, file: File) -> Record:
     return record(name=file.name, size=entry.size, permissions=entry.mode, fileType=_TYPES["f"][1])
 
 
-def replaced(ctx: Context, file: File, search: str, replacement: str, all: bool = False, firstFrom: int | None = None) -> File:
+def replaced(
+    ctx: Context, file: File, search: str, replacement: str, all: bool = False, firstFrom: int | None = None
+) -> File:
     arguments = {"search": search, "replacement": replacement, "every": all, "first_from": firstFrom}
     return File(Op("replaced", arguments, (file.op,)), file.name)
 
 
 FILE: dict[str, Any] = {
     "chown": lambda ctx, file, owner: File(Op("chown", {"path": "", "owner": owner}, (file.op,)), file.name),
-    "contents": contents, "digest": file_digest, "export": file_export, "name": lambda ctx, file: file.name,
-    "size": file_size, "stat": file_stat, "sync": file_sync,
-    "withName": lambda ctx, file, name: File(file.op, name), "withReplaced": replaced,
-    "withTimestamps": lambda ctx, file, timestamp: File(Op("timestamps", {"seconds": timestamp}, (file.op,)), file.name),
+    "contents": contents,
+    "digest": file_digest,
+    "export": file_export,
+    "name": lambda ctx, file: file.name,
+    "size": file_size,
+    "stat": file_stat,
+    "sync": file_sync,
+    "withName": lambda ctx, file, name: File(file.op, name),
+    "withReplaced": replaced,
+    "withTimestamps": lambda ctx, file, timestamp: File(
+        Op("timestamps", {"seconds": timestamp}, (file.op,)), file.name
+    ),
 }

@@ -29,7 +29,9 @@ def container(ctx: Context, _: object, platform: str = "") -> Container:
     return Container(platform or default_platform(ctx))
 
 
-def http(ctx: Context, _: object, url: str, name: str = "", permissions: int = 0o600, checksum: str = "", **o: Any) -> File:
+def http(
+    ctx: Context, _: object, url: str, name: str = "", permissions: int = 0o600, checksum: str = "", **o: Any
+) -> File:
     for unsupported in ("authHeader", "experimentalServiceHost"):
         if o.get(unsupported):
             raise EngineError(f"Query.http({unsupported}) is not supported by the embedded engine")
@@ -58,8 +60,11 @@ def _host_path(path: str) -> str:
 
 def host_directory(ctx: Context, _: object, path: str, **o: Any) -> Directory:
     arguments = {
-        "path": _host_path(path), "include": o.get("include", []), "exclude": o.get("exclude", []),
-        "use_gitignore": bool(o.get("gitignore")), "nonce": next(_NONCE) if o.get("noCache") else 0,
+        "path": _host_path(path),
+        "include": o.get("include", []),
+        "exclude": o.get("exclude", []),
+        "use_gitignore": bool(o.get("gitignore")),
+        "nonce": next(_NONCE) if o.get("noCache") else 0,
     }
     return Directory(Op("host_directory", arguments), posixpath.basename(_host_path(path)) or "/")
 
@@ -76,7 +81,9 @@ def host_find_up(ctx: Context, _: object, name: str, noCache: bool = False) -> s
     return None
 
 
-def tunnel(ctx: Context, _: object, service: str, native: bool = False, ports: list[dict[str, Any]] | None = None) -> Service:
+def tunnel(
+    ctx: Context, _: object, service: str, native: bool = False, ports: list[dict[str, Any]] | None = None
+) -> Service:
     upstream = load(ctx, service, "Service")
     forwards = [(p.get("frontend"), p["backend"], p.get("protocol", "TCP")) for p in ports or ()]
     if not forwards:
@@ -127,12 +134,30 @@ QUERY: dict[str, Any] = {
     "cacheVolume": lambda ctx, _, key, source="", sharing="SHARED", owner="": CacheVolume(
         key, load(ctx, source, "Directory").op if source else None, owner
     ),
-    "container": container, "defaultPlatform": default_platform, "directory": lambda ctx, _: Directory(),
-    "file": new_file, "host": lambda ctx, _: _Host(), "http": http, "node": node, "secret": secret,
+    "container": container,
+    "defaultPlatform": default_platform,
+    "directory": lambda ctx, _: Directory(),
+    "file": new_file,
+    "host": lambda ctx, _: _Host(),
+    "http": http,
+    "node": node,
+    "secret": secret,
     "setSecret": lambda ctx, _, name, plaintext: ctx.solver.secrets.add(name, plaintext),
     "version": lambda ctx, _: ctx.version,
 }
-for _kind in ("CacheVolume", "Container", "Directory", "File", "Secret", "Service", "EnvVariable", "Label", "Port", "Stat", "Host"):
+for _kind in (
+    "CacheVolume",
+    "Container",
+    "Directory",
+    "File",
+    "Secret",
+    "Service",
+    "EnvVariable",
+    "Label",
+    "Port",
+    "Stat",
+    "Host",
+):
     QUERY[f"load{_kind}FromID"] = lambda ctx, _, id, kind=_kind: load(ctx, id, kind)
 
 
@@ -141,12 +166,23 @@ class _Host:
 
 
 HOST: dict[str, Any] = {
-    "directory": host_directory, "file": host_file, "findUp": host_find_up, "service": host_service, "tunnel": tunnel,
+    "directory": host_directory,
+    "file": host_file,
+    "findUp": host_find_up,
+    "service": host_service,
+    "tunnel": tunnel,
 }
 SECRET: dict[str, Any] = {
-    "name": lambda ctx, value: value.name, "plaintext": plaintext, "uri": lambda ctx, value: value.uri,
+    "name": lambda ctx, value: value.name,
+    "plaintext": plaintext,
+    "uri": lambda ctx, value: value.uri,
 }
 SERVICE: dict[str, Any] = {
-    "endpoint": endpoint, "hostname": hostname, "ports": service_ports, "start": service_start,
-    "stop": service_stop, "sync": service_start, "withHostname": with_hostname,
+    "endpoint": endpoint,
+    "hostname": hostname,
+    "ports": service_ports,
+    "start": service_start,
+    "stop": service_stop,
+    "sync": service_start,
+    "withHostname": with_hostname,
 }

@@ -40,7 +40,9 @@ class Schema:
         self.surface = surface
         self.types = {t["name"]: t for t in surface["types"]}
         self.fields = {
-            t["name"]: {f["name"]: f for f in t["fields"] or ()} for t in surface["types"] if t["kind"] in ("OBJECT", "INTERFACE")
+            t["name"]: {f["name"]: f for f in t["fields"] or ()}
+            for t in surface["types"]
+            if t["kind"] in ("OBJECT", "INTERFACE")
         }
         self.resolvers = resolvers
 
@@ -48,7 +50,7 @@ class Schema:
 def too_deep(text: str) -> bool:
     depth = deepest = 0
     quoted = False
-    for char in text.replace('\\\\', "").replace('\\"', ""):
+    for char in text.replace("\\\\", "").replace('\\"', ""):
         if char == '"':
             quoted = not quoted
         elif not quoted and char in "{[(":
@@ -85,16 +87,24 @@ async def execute(schema: Schema, context: Context, body: dict[str, Any]) -> dic
     except _Failed as failed:
         error = failed.error
         extensions = error.extensions() if isinstance(error, EngineError) else {}
-        return {"data": None, "errors": [{
-            "message": str(error) or type(error).__name__, "path": failed.path, "locations": failed.locations,
-            **({"extensions": extensions} if extensions else {}),
-        }]}
+        return {
+            "data": None,
+            "errors": [
+                {
+                    "message": str(error) or type(error).__name__,
+                    "path": failed.path,
+                    "locations": failed.locations,
+                    **({"extensions": extensions} if extensions else {}),
+                }
+            ],
+        }
 
 
 def _defaults(operation: g.OperationDefinitionNode) -> dict[str, Any]:
     return {
         v.variable.name.value: _literal(v.default_value, {})
-        for v in operation.variable_definitions or () if v.default_value is not None
+        for v in operation.variable_definitions or ()
+        if v.default_value is not None
     }
 
 
@@ -158,9 +168,7 @@ class _Run:
                 raise _Failed(error, at, field) from error
 
         answers = await asyncio.gather(*(one(field) for field in fields))
-        return {
-            (f.alias.value if f.alias else f.name.value): answer for f, answer in zip(fields, answers, strict=True)
-        }
+        return {(f.alias.value if f.alias else f.name.value): answer for f, answer in zip(fields, answers, strict=True)}
 
     async def field(self, kind: str, value: Any, field: g.FieldNode, path: list[Any]) -> Any:
         name = field.name.value
@@ -212,9 +220,11 @@ class _Run:
         elif reference["kind"] == "INPUT_OBJECT":
             if not isinstance(value, dict):
                 raise EngineError(f"{where}: an object is needed")
-        elif (name == "Int" and (type(value) is not int or abs(value) > _LARGEST_INT)) or (
-            name == "Boolean" and not isinstance(value, bool)
-        ) or (name in ("String", "ID") and not isinstance(value, str)):
+        elif (
+            (name == "Int" and (type(value) is not int or abs(value) > _LARGEST_INT))
+            or (name == "Boolean" and not isinstance(value, bool))
+            or (name in ("String", "ID") and not isinstance(value, str))
+        ):
             raise EngineError(f"{where}: {value!r} is not of type {name}")
         return value
 

@@ -57,8 +57,13 @@ def derive(source: str) -> dict[str, Any]:
             types.append(_type("ENUM", node.name, enumValues=[_named(n, deprecated=True) for n in names]))
         elif kind == "INPUT_OBJECT":
             fields = [
-                {**_named(_camel(s.target.id)), "type": _reference(ast.unparse(s.annotation), node.name, kinds), "defaultValue": None}
-                for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
+                {
+                    **_named(_camel(s.target.id)),
+                    "type": _reference(ast.unparse(s.annotation), node.name, kinds),
+                    "defaultValue": None,
+                }
+                for s in node.body
+                if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
             ]
             types.append(_type("INPUT_OBJECT", node.name, inputFields=fields))
         elif kind == "SCALAR":
@@ -67,14 +72,31 @@ def derive(source: str) -> dict[str, Any]:
     objects = [t["name"] for t in types if t["kind"] == "OBJECT"]
     identity = {**_named("id", deprecated=True), "args": [], "type": _nonnull("SCALAR", "ID")}
     types.append(
-        _type("INTERFACE", "Node", fields=[identity], interfaces=[],
-              possibleTypes=[{"kind": "OBJECT", "name": n, "ofType": None} for n in objects])
+        _type(
+            "INTERFACE",
+            "Node",
+            fields=[identity],
+            interfaces=[],
+            possibleTypes=[{"kind": "OBJECT", "name": n, "ofType": None} for n in objects],
+        )
     )
-    return {"queryType": {"name": "Query"}, "mutationType": None, "subscriptionType": None, "types": types, "directives": []}
+    return {
+        "queryType": {"name": "Query"},
+        "mutationType": None,
+        "subscriptionType": None,
+        "types": types,
+        "directives": [],
+    }
 
 
 def _kind(bases: list[str]) -> str:
-    for base, kind in {"Scalar": "SCALAR", "Enum": "ENUM", "Input": "INPUT_OBJECT", "Type": "OBJECT", "Root": "OBJECT"}.items():
+    for base, kind in {
+        "Scalar": "SCALAR",
+        "Enum": "ENUM",
+        "Input": "INPUT_OBJECT",
+        "Type": "OBJECT",
+        "Root": "OBJECT",
+    }.items():
         if base in bases:
             return kind
     return ""
@@ -105,7 +127,9 @@ def _reference(annotation: str, owner: str, kinds: dict[str, str], is_argument: 
     text = text.removesuffix("| None").strip().strip("'\"")
     if text.startswith("list["):
         inner: dict[str, Any] = {
-            "kind": "LIST", "name": None, "ofType": _reference(text[5:-1], owner, kinds, is_argument),
+            "kind": "LIST",
+            "name": None,
+            "ofType": _reference(text[5:-1], owner, kinds, is_argument),
         }
     else:
         name = owner if text == "Self" else text
@@ -113,7 +137,7 @@ def _reference(annotation: str, owner: str, kinds: dict[str, str], is_argument: 
         kind = "SCALAR" if name in (*_SCALARS.values(), "ID") else kinds.get(name, "")
         if name in ("Node", "Syncer", "Exportable"):
             kind, name = "INTERFACE", "Node"
-        if is_argument and kind in ("OBJECT", "INTERFACE") or not kind:
+        if (is_argument and kind in ("OBJECT", "INTERFACE")) or not kind:
             kind, name = "SCALAR", "ID"
         inner = {"kind": kind, "name": name, "ofType": None}
     return inner if nullable else {"kind": "NON_NULL", "name": None, "ofType": inner}
@@ -151,14 +175,17 @@ def _object(node: ast.ClassDef, kinds: dict[str, str]) -> dict[str, Any]:
                 annotation = annotations.get(given) or by_name.get(str(call.args[0].value), "str")
                 if len(call.args) > 2 and not annotation.endswith("| None"):
                     annotation += " | None"
-                arguments.append({
-                    **_named(str(call.args[0].value)), "defaultValue": None,
-                    "type": _reference(annotation, node.name, kinds, is_argument=True),
-                })
+                arguments.append(
+                    {
+                        **_named(str(call.args[0].value)),
+                        "defaultValue": None,
+                        "type": _reference(annotation, node.name, kinds, is_argument=True),
+                    }
+                )
         returns = ast.unparse(method.returns).strip("'\"")
-        if isinstance(method, ast.AsyncFunctionDef) and (returns == "Self" or kinds.get(returns) == "OBJECT"):
-            reference = _nonnull("SCALAR", "ID")
-        elif selected == "id":
+        if (
+            isinstance(method, ast.AsyncFunctionDef) and (returns == "Self" or kinds.get(returns) == "OBJECT")
+        ) or selected == "id":
             reference = _nonnull("SCALAR", "ID")
         else:
             reference = _reference(returns, node.name, kinds)

@@ -1,1 +1,1 @@
-"""Debian packages: found, checked, resolved, locked, fetched and unpacked."""
+"""Roots made of Debian packages: lock, resolve, fetch, unpack."""

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
-from images.debian import release
-from images.debian.lock import Lock, Package
+from images.debian import http
+from images.debian.lock import Lock
 from images.debian.mirror import Mirrors
+from images.debian.package import Package
+from images.digest import Digest
 from images.errors import ImageError
 
 
 def fetch(package: Package, lock: Lock, mirrors: Mirrors, folder: Path) -> Path:
-    """The package's file in a folder, from there if it is intact, else from a mirror.
+    """The package's file, `folder/SHA256.deb`: from there if it is intact, else from the first mirror that has it.
 
     Raises:
         ImageError: it cannot be had, or is not the one that is locked.
     """
     path = folder / f"{package.sha256}.deb"
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == package.sha256:
+    if path.is_file() and Digest.of_file(path).hex == package.sha256:
         return path
-    try:
-        data = release.fetch(mirrors, package.archive, package.path, lock.timestamp(package.archive))
-    except ImageError as error:
-        raise ImageError(
-            f"package {package.name} {package.version} of root {lock.root}: {error}; check the network, set "
-            "DEBIAN_SNAPSHOT to a snapshot archive, or renew the locks with make lock"
-        ) from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != package.sha256:
-        raise ImageError(
-            f"package {package.name} {package.version} of root {lock.root} has digest sha256:{found}, but the lock says "
-            f"sha256:{package.sha256}: the mirror or the lock was changed; nothing of it is used"
-        )
+    who = f"package {package.name} {package.version} of root {lock.root}"
     folder.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(f".{os.getpid()}")
-    staged.write_bytes(data)
-    staged.replace(path)
-    return path
+    staged = folder / f".{package.sha256}.{os.getpid()}"
+    problems: list[str] = []
+    gone = True
+    try:
+        for url in mirrors.url(package.archive, package.path, lock.timestamp(package.archive)):
+            try:
+                with staged.open("w+b") as file:
+                    http.download(url, file, package.size)
+            except (http.Absent, http.Unreachable) as error:
+                problems.append(str(error))
+                gone = gone and isinstance(error, http.Absent)
+                continue
+            found = Digest.of_file(staged).hex
+            if found != package.sha256:
+                raise ImageError(
+                    f"{who} has digest sha256:{found} at {url}, but the lock says sha256:{package.sha256}: "
+                    "the mirror or the lock was changed; nothing of it is used"
+                )
+            staged.replace(path)
+            return path
+    finally:
+        staged.unlink(missing_ok=True)
+    advice = (
+        "no mirror holds this version any more: set DEBIAN_SNAPSHOT to a snapshot archive, or renew the locks with "
+        "make lock"
+        if gone
+        else "check the network and DEBIAN_MIRROR, or set DEBIAN_SNAPSHOT to a snapshot archive"
+    )
+    raise ImageError(f"{who}: {'; '.join(problems)}; {advice}")

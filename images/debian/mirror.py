@@ -1,74 +1,117 @@
-"""Where packages come from: the machine's own apt sources, or what the environment names. No address stands here."""
+"""Where Debian packages come from: the environment, the machine's apt sources, or a snapshot archive.
+
+DEBIAN_MIRROR           base address of the archive `debian`
+DEBIAN_SECURITY_MIRROR  base address of `debian-security`; derived from DEBIAN_MIRROR where that ends in /debian
+DEBIAN_SNAPSHOT         base address of a snapshot archive, tried after the mirror
+"""
 
 from __future__ import annotations
 
-import re
+import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from images.debian.control import stanzas
+from images.debian.package import ARCHIVES
 from images.errors import ImageError
 
-ARCHIVES = ("debian", "debian-security")
-_APT = Path("/etc/apt")
+APT = Path("/etc/apt")
+_TIMESTAMP = "%Y%m%dT%H%M%SZ"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mirrors:
-    """Base addresses by archive, and a snapshot archive's base address if one is known."""
+    """Base addresses, in order of preference: `archives` holds pairs of archive name and address."""
 
-    bases: Mapping[str, str]
+    archives: tuple[tuple[str, str], ...]
     snapshot: str = ""
 
     def url(self, archive: str, path: str, timestamp: str) -> list[str]:
-        """Addresses of a path of an archive to try, in order; ``timestamp`` is as snapshot archives write it."""
-        found = [f"{self.bases[archive]}/{path}"] if archive in self.bases else []
-        if self.snapshot and timestamp:
-            found.append(f"{self.snapshot}/archive/{archive}/{timestamp}/{path}")
+        """The addresses of a file of an archive, first choice first. Raises ImageError if there is none."""
+        found = [f"{base}/{path}" for name, base in self.archives if name == archive]
+        if self.snapshot:
+            # A snapshot is taken some hours after the Release was dated, and a request answers with the last one
+            # before it: so the day after is asked too.
+            taken = datetime.datetime.strptime(timestamp, _TIMESTAMP)
+            later = (taken + datetime.timedelta(days=1)).strftime(_TIMESTAMP)
+            found += [f"{self.snapshot}/archive/{archive}/{when}/{path}" for when in (timestamp, later)]
+        if not found:
+            raise ImageError(f"no mirror of archive {archive} is known: set {_variable(archive)} or DEBIAN_SNAPSHOT")
         return found
 
 
-def mirrors(environ: Mapping[str, str], apt: Path = _APT) -> Mirrors:
-    """``DEBIAN_MIRROR`` (and ``DEBIAN_SECURITY_MIRROR``), else the machine's apt sources; ``DEBIAN_SNAPSHOT`` behind.
+def _variable(archive: str) -> str:
+    return "DEBIAN_MIRROR" if archive == "debian" else "DEBIAN_SECURITY_MIRROR"
 
-    Raises:
-        ImageError: none of them says where packages are.
+
+def mirrors(environ: Mapping[str, str], apt: Path = APT) -> Mirrors:
+    """The mirrors that the environment, else the apt configuration in `apt`, names.
+
+    Raises ImageError where there is neither a mirror nor a snapshot archive.
     """
-    bases: dict[str, str] = {}
-    if given := environ.get("DEBIAN_MIRROR", "").rstrip("/"):
-        bases["debian"] = given
-        derived = re.sub(r"/debian$", "/debian-security", given)
-        bases["debian-security"] = environ.get("DEBIAN_SECURITY_MIRROR", derived).rstrip("/")
-    else:
-        for address in _addresses(apt):
-            name = address.rstrip("/").rsplit("/", 1)[-1]
-            if name in ARCHIVES:
-                bases.setdefault(name, address.rstrip("/"))
+    main = environ.get("DEBIAN_MIRROR", "").rstrip("/")
+    security = environ.get("DEBIAN_SECURITY_MIRROR", "").rstrip("/")
     snapshot = environ.get("DEBIAN_SNAPSHOT", "").rstrip("/")
-    if not bases and not snapshot:
+    found = [("debian", main)] if main else []
+    if security:
+        found.append(("debian-security", security))
+    if not main:
+        configured = sources(apt)
+        found += [pair for pair in configured if not (security and pair[0] == "debian-security")]
+    names = {name for name, _ in found}
+    if "debian-security" not in names:
+        found += [
+            ("debian-security", base + "-security")
+            for name, base in found
+            if name == "debian" and base.endswith("/debian")
+        ]
+    if not found and not snapshot:
         raise ImageError(
-            "no mirror of Debian is known: this machine has no Debian apt sources; set DEBIAN_MIRROR to the address of "
-            "an archive (it ends in /debian), or DEBIAN_SNAPSHOT to that of a snapshot archive"
+            "no Debian mirror is known: this machine's apt sources name none; set DEBIAN_MIRROR to the base address of "
+            "an archive (…/debian), or DEBIAN_SNAPSHOT to that of a snapshot archive"
         )
-    return Mirrors(bases, snapshot)
+    return Mirrors(tuple(dict.fromkeys(found)), snapshot)
 
 
-def _addresses(apt: Path) -> Iterator[str]:
-    lists = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
-    for path in lists:
-        for line in _text(path).splitlines():
-            if found := re.match(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)", line.strip()):
-                yield found[1]
-    for path in sorted((apt / "sources.list.d").glob("*.sources")):
-        for stanza in re.split(r"\n\s*\n", _text(path)):
-            if re.search(r"^Enabled:\s*no", stanza, re.M | re.I):
-                continue
-            for line in re.findall(r"^URIs:\s*(.+)$", stanza, re.M):
-                yield from line.split()
+def sources(apt: Path) -> list[tuple[str, str]]:
+    """Archives named by the apt configuration in this folder (sources.list(5)); what is disabled does not count."""
+    found: list[tuple[str, str]] = []
+    folder = apt / "sources.list.d"
+    files = [apt / "sources.list", *(sorted(folder.iterdir()) if folder.is_dir() else [])]
+    for file in files:
+        if not file.is_file():
+            continue
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if file.suffix == ".list":
+            uris = _one_line(text)
+        elif file.suffix == ".sources":
+            uris = _deb822(text, str(file))
+        else:
+            continue
+        for uri in uris:
+            base = uri.rstrip("/")
+            name = base.rpartition("/")[2]
+            if name in ARCHIVES and base.startswith(("http://", "https://")) and (name, base) not in found:
+                found.append((name, base))
+    return found
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
+def _one_line(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if not words or words[0] != "deb":
+            continue
+        rest = words[1:]
+        if rest and rest[0].startswith("["):  # options: [ arch=amd64 signed-by=… ]
+            while rest and not rest[0].endswith("]"):
+                rest.pop(0)
+            rest = rest[1:]
+        yield from rest[:1]
+
+
+def _deb822(text: str, where: str) -> Iterator[str]:
+    for stanza in stanzas(text, where):
+        enabled = stanza.get("enabled", "yes").lower() not in ("no", "false", "without", "off", "disable", "0")
+        if enabled and "deb" in stanza.get("types", "").split():
+            yield from stanza.get("uris", "").split()

@@ -1,130 +1,225 @@
-"""Indexes of an archive, believed only as far as their OpenPGP signature reaches."""
+"""Signed indexes of a Debian archive: InRelease, then Packages.xz, each checked before it is read.
+
+Trust runs from the archive's keyring to InRelease (an OpenPGP signature in the clear), from there by SHA-256 and size
+to Packages.xz, and from there to each package (apt-secure(8), and the wiki's DebianRepository/Format).
+"""
 
 from __future__ import annotations
 
-import hashlib
+import datetime
 import lzma
-import os
-import re
 import shutil
 import subprocess
 import tempfile
-import time
-import urllib.error
-import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+from images.debian import http
+from images.debian.control import relations, stanzas
 from images.debian.mirror import Mirrors
+from images.debian.package import Candidate, Index, Package
+from images.digest import Digest
 from images.errors import ImageError
 
-KEYRINGS = (
-    "/usr/share/keyrings/debian-archive-keyring.gpg",
-    "/usr/share/keyrings/debian-archive-keyring.pgp",
-)
+SUITES = (("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security"))
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+MAX_INRELEASE = 4 << 20
+MAX_PACKAGES = 512 << 20
+"""Bytes of an index, unpacked; trixie's is 60 MB."""
+_FIELDS = frozenset(
+    (
+        "package",
+        "version",
+        "architecture",
+        "depends",
+        "pre-depends",
+        "provides",
+        "conflicts",
+        "breaks",
+        "filename",
+        "size",
+    )
+) | {"sha256"}
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A suite of an archive at a time, its signature checked."""
+@dataclass(frozen=True)
+class Signed:
+    """The content of a Release file: dates in UTC, and `files` by path as pairs of digest and size in bytes."""
 
-    archive: str
-    suite: str
-    timestamp: str
-    sha256: str
-    hashes: dict[str, tuple[str, int]]
-
-
-def fetch(mirrors: Mirrors, archive: str, path: str, timestamp: str = "") -> bytes:
-    """The bytes of a path of an archive.
-
-    Raises:
-        ImageError: no mirror has it, or none can be reached.
-    """
-    problems = []
-    for address in mirrors.url(archive, path, timestamp):
-        try:
-            with urllib.request.urlopen(address, timeout=60) as answer:
-                data: bytes = answer.read()
-                return data
-        except (urllib.error.URLError, OSError) as error:
-            problems.append(str(getattr(error, "reason", error)))
-    raise ImageError(f"{archive}: {path} cannot be fetched: {'; '.join(problems) or 'no mirror is known for it'}")
+    codename: str
+    date: datetime.datetime
+    valid_until: datetime.datetime | None
+    files: Mapping[str, tuple[Digest, int]]
 
 
-def keyring() -> Path:
-    for name in (os.environ.get("DEBIAN_KEYRING", ""), *KEYRINGS):
-        if name and Path(name).is_file():
-            return Path(name)
-    raise ImageError("no keyring of Debian's archive: install debian-archive-keyring, or set DEBIAN_KEYRING to one")
-
-
-def signed_text(data: bytes, name: str) -> str:
-    """The text under a clear signature that a key of the keyring made.
-
-    Raises:
-        ImageError: the signature is missing or bad, or there is no gpgv.
-    """
-    program = shutil.which("gpgv")
-    if program is None:
-        raise ImageError("gpgv is needed to check the archive's signature: install it (Debian package gpgv)")
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "in"), Path(folder, "out")
-        source.write_bytes(data)
-        done = subprocess.run(
-            [program, "--keyring", str(keyring()), "--output", str(target), str(source)],
-            capture_output=True, check=False,
+def keyring(environ: Mapping[str, str]) -> Path:
+    """The archive keyring: DEBIAN_KEYRING or the one that Debian's package installs; ImageError if missing."""
+    path = Path(environ.get("DEBIAN_KEYRING") or KEYRING)
+    if not path.is_file():
+        raise ImageError(
+            f"{path}: no Debian archive keyring there; install the package debian-archive-keyring, "
+            "or set DEBIAN_KEYRING to a keyring file"
         )
-        if done.returncode or not target.is_file():
-            raise ImageError(
-                f"the signature of {name} is not good: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}; "
-                "the mirror or the way to it changed it: nothing of it is used"
-            )
-        return target.read_text()
+    return path
 
 
-def read_release(mirrors: Mirrors, archive: str, suite: str, now: float | None = None) -> Release:
-    """A suite's signed index of indexes.
+def verify(inrelease: bytes, keys: Path, name: str) -> str:
+    """The text that a keyring's owner signed in InRelease; raises ImageError if no good signature stands on it.
 
-    Raises:
-        ImageError: not to be had, badly signed, or past its ``Valid-Until``.
+    Only what the verifier puts out is returned: text before or after the signed part never counts.
     """
-    name = f"dists/{suite}/InRelease"
-    data = fetch(mirrors, archive, name)
-    text = signed_text(data, f"{archive} {name}")
-    fields = dict(re.findall(r"^([A-Za-z-]+): (.+)$", text, re.M))
-    until = fields.get("Valid-Until")
-    if until and parsedate_to_datetime(until).timestamp() < (time.time() if now is None else now):
-        raise ImageError(f"{archive} {name} was valid until {until}: the mirror is out of date")
-    section = text.split("\nSHA256:\n", 1)
-    if len(section) != 2:
-        raise ImageError(f"{archive} {name} lists no SHA-256 digests")
-    hashes = {}
-    for line in section[1].splitlines():
-        if not line.startswith(" "):
-            break
-        digest, size, path = line.split()
-        hashes[path] = (digest, int(size))
-    stamp = parsedate_to_datetime(fields["Date"]).strftime("%Y%m%dT%H%M%SZ")
-    return Release(archive, suite, stamp, hashlib.sha256(data).hexdigest(), hashes)
+    with tempfile.TemporaryDirectory(prefix="inrelease-") as folder:
+        source, target = Path(folder, "InRelease"), Path(folder, "Release")
+        source.write_bytes(inrelease)
+        if shutil.which("gpgv"):
+            # Several keys sign; an unknown one among them makes gpgv fail, so the status lines decide: one valid
+            # signature, none bad.
+            command = [
+                "gpgv",
+                "--status-fd",
+                "1",
+                "--keyring",
+                str(keys.resolve()),
+                "--output",
+                str(target),
+                str(source),
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            words = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("[GNUPG:] ")}
+            good = "VALIDSIG" in words and not words & {"BADSIG", "FAILURE"}
+        elif shutil.which("sqv"):
+            command = ["sqv", "--keyring", str(keys), "--cleartext", "--output", str(target), str(source)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            good = done.returncode == 0
+        else:
+            raise ImageError("no OpenPGP verifier: install gpgv or sqv, which check the signature of Debian's indexes")
+        if not good or not target.is_file():
+            detail = (done.stderr.strip().splitlines() or ["no valid signature"])[-1]
+            raise ImageError(f"{name}: the signature of InRelease does not verify with {keys.name} ({detail}); refused")
+        return target.read_text(encoding="utf-8")
 
 
-def read_packages(mirrors: Mirrors, release: Release, architecture: str) -> tuple[str, str]:
-    """``(text, SHA-256)`` of a suite's index of packages for an architecture.
+def parse(text: str, name: str) -> Signed:
+    """The signed text of a Release file; raises ImageError naming what is missing."""
+    stanza = next(stanzas(text, name), {})
+    files = {}
+    for line in stanza.get("sha256", "").splitlines():
+        if line.strip():
+            try:
+                digest, size, path = line.split()
+                files[path] = (Digest(digest), int(size))
+            except ValueError as error:
+                raise ImageError(f"{name}: SHA256 entry {line!r} is not 'digest size path'") from error
+    if not files or "date" not in stanza:
+        raise ImageError(f"{name}: this Release has no {'Date' if files else 'SHA256'} field")
+    until = stanza.get("valid-until")
+    return Signed(stanza.get("codename", ""), _date(stanza["date"], name), _date(until, name) if until else None, files)
 
-    Raises:
-        ImageError: it is not the index that the release signed, by name and by hash.
-    """
+
+def _date(text: str, name: str) -> datetime.datetime:
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError as error:
+        raise ImageError(f"{name}: {text!r} is no date") from error
+    return when.astimezone(datetime.UTC) if when.tzinfo else when.replace(tzinfo=datetime.UTC)
+
+
+def check(signed: Signed, suite: str, now: datetime.datetime, name: str) -> None:
+    """Refuse (ImageError) a release of another suite, one from the future, or one past its Valid-Until."""
+    if signed.codename != suite:
+        raise ImageError(f"{name}: this is {signed.codename!r}, not {suite!r}; the mirror mixes suites")
+    if signed.date > now + datetime.timedelta(days=1):
+        raise ImageError(f"{name}: dated {signed.date:%Y-%m-%d %H:%M}, in the future; check this machine's clock")
+    if signed.valid_until is not None and signed.valid_until < now:
+        raise ImageError(
+            f"{name}: expired on {signed.valid_until:%Y-%m-%d %H:%M} (Valid-Until); the mirror is stale, use another"
+        )
+
+
+def fetch(
+    archive: str, suite: str, architecture: str, mirrors: Mirrors, keys: Path, now: datetime.datetime
+) -> tuple[Index, list[Candidate]]:
+    """The current release of a suite and the candidates of its main component; everything is verified."""
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    name = f"{archive} {suite}"
+    inrelease = _first(mirrors.url(archive, f"dists/{suite}/InRelease", stamp), MAX_INRELEASE)
+    signed = parse(verify(inrelease, keys, name), name)
+    check(signed, suite, now, name)
     path = f"main/binary-{architecture}/Packages.xz"
-    if path not in release.hashes:
-        raise ImageError(f"{release.archive} {release.suite} has no index for {architecture}")
-    digest, size = release.hashes[path]
-    for name in (f"main/binary-{architecture}/by-hash/SHA256/{digest}", path):
-        data = fetch(mirrors, release.archive, f"dists/{release.suite}/{name}")
-        if len(data) == size and hashlib.sha256(data).hexdigest() == digest:
-            return lzma.decompress(data).decode(), digest
-    raise ImageError(
-        f"{release.archive} {release.suite}: the index for {architecture} is not the one that the signed Release names "
-        f"(sha256 {digest}); the mirror may be in the middle of an update: try again later"
+    if path not in signed.files:
+        raise ImageError(f"{name}: the Release lists no {path}; is {architecture} an architecture of this suite?")
+    digest, size = signed.files[path]
+    packed = _index(archive, suite, path, digest, size, mirrors, stamp)
+    taken = signed.date.strftime("%Y%m%dT%H%M%SZ")
+    release = Index(archive, suite, taken, Digest.of(inrelease).hex, digest.hex, architecture)
+    return release, list(candidates(_unxz(packed, name), archive, f"{name} {path}"))
+
+
+def _first(urls: list[str], limit: int) -> bytes:
+    failures = []
+    for url in urls:
+        try:
+            return http.get(url, limit)
+        except (http.Absent, http.Unreachable) as error:
+            failures.append(str(error))
+    raise ImageError("; ".join(failures) + "; set DEBIAN_MIRROR to a mirror that works")
+
+
+def _index(archive: str, suite: str, path: str, digest: Digest, size: int, mirrors: Mirrors, stamp: str) -> bytes:
+    """The index, by hash first: the plain name can belong to the next release while a mirror is being renewed."""
+    folder = path.rpartition("/")[0]
+    reasons = []
+    for name in (f"{folder}/by-hash/SHA256/{digest.hex}", path):
+        for url in mirrors.url(archive, f"dists/{suite}/{name}", stamp):
+            try:
+                data = http.get(url, size)
+            except ImageError as error:
+                reasons.append(str(error))
+                continue
+            found = Digest.of(data)
+            if found == digest and len(data) == size:
+                return data
+            reasons.append(f"{url}: {found}, {len(data)} bytes; the signed Release says {digest}, {size} bytes")
+    raise ImageError(f"{archive} {suite}: no index that matches its signed Release: " + "; ".join(reasons))
+
+
+def _unxz(data: bytes, name: str) -> str:
+    try:
+        decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ)
+        text = decoder.decompress(data, MAX_PACKAGES)
+    except lzma.LZMAError as error:
+        raise ImageError(f"{name}: Packages.xz can't be unpacked: {error}") from error
+    if not decoder.eof:
+        raise ImageError(f"{name}: Packages.xz is cut short or unpacks to more than {MAX_PACKAGES} bytes")
+    return text.decode("utf-8")
+
+
+def candidates(text: str, archive: str, where: str) -> Iterator[Candidate]:
+    """The packages of a Packages index as candidates of a resolver."""
+    for chunk in text.split("\n\n"):
+        stanza: dict[str, str] = {}
+        for line in chunk.split("\n"):
+            # The fields wanted here never fold in an index; descriptions do and are skipped.
+            name, colon, value = line.partition(": ")
+            if colon and name.lower() in _FIELDS:
+                stanza[name.lower()] = value
+        if stanza:
+            yield _candidate(stanza, archive, where)
+
+
+def _candidate(stanza: dict[str, str], archive: str, where: str) -> Candidate:
+    try:
+        package = Package(
+            stanza["package"], stanza["version"], stanza["architecture"], archive,
+            int(stanza["size"]), stanza["sha256"], stanza["filename"],
+        )  # fmt: skip
+    except (KeyError, ValueError) as error:
+        raise ImageError(f"{where}: package {stanza.get('package', '?')}: missing or wrong field: {error}") from error
+    return Candidate(
+        package,
+        relations(stanza.get("pre-depends", "")) + relations(stanza.get("depends", "")),
+        tuple(group[0] for group in relations(stanza.get("provides", ""))),
+        tuple(group[0] for field in ("conflicts", "breaks") for group in relations(stanza.get(field, ""))),
     )

@@ -1,122 +1,133 @@
-"""From wanted names to a closed set of packages. Pure: indexes in, packages out (Debian Policy, chapter 7)."""
+"""From wanted packages to the packages that they need. Pure: no file, no network, no clock.
+
+Depends and Pre-Depends count, Recommends never. The newest version over all suites wins. Dependencies with one answer
+are followed first, and choices (alternatives, virtual packages) are made when nothing else is left, so that a choice
+never pulls in a second answer to a question that another package answers already. There is no backtracking: a choice
+that leads to a contradiction is an error that names both sides, and the roots' file can settle it.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from images.debian.version import Version
+from images.debian import version
+from images.debian.control import Relation
+from images.debian.package import Candidate, Package
 from images.errors import ImageError
-
-_OPERATORS = {
-    "<<": lambda a, b: a < b, "<=": lambda a, b: a <= b, "=": lambda a, b: a == b,
-    ">=": lambda a, b: a >= b, ">>": lambda a, b: a > b,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A package as an index describes it."""
-
-    name: str
-    version: str
-    architecture: str
-    archive: str
-    size: int
-    sha256: str
-    path: str
-    depends: str
-    provides: str
-
-
-def candidates(text: str, archive: str) -> list[Candidate]:
-    """The packages of an index (deb822)."""
-    found = []
-    for stanza in text.split("\n\n"):
-        fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", stanza, re.M))
-        if "Package" not in fields:
-            continue
-        depends = ", ".join(v for v in (fields.get("Pre-Depends"), fields.get("Depends")) if v)
-        found.append(Candidate(
-            fields["Package"], fields["Version"], fields["Architecture"], archive, int(fields["Size"]),
-            fields["SHA256"], fields["Filename"], depends, fields.get("Provides", ""),
-        ))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Term:
-    name: str
-    operator: str
-    version: str
-
-
-def terms(text: str) -> list[list[_Term]]:
-    """A dependency field as a conjunction of alternatives."""
-    groups = []
-    for group in filter(None, (g.strip() for g in text.split(","))):
-        options = []
-        for option in group.split("|"):
-            found = re.match(r"\s*([a-z0-9][a-z0-9+.-]*)(?::\w+)?\s*(?:\((<<|<=|=|>=|>>)\s*([^)]+)\))?", option)
-            if found is None:
-                raise ImageError(f"dependency {option.strip()!r} cannot be read")
-            options.append(_Term(found[1], found[2] or "", (found[3] or "").strip()))
-        groups.append(options)
-    return groups
 
 
 class Universe:
-    """All candidates, the newest version of each name, and who provides what."""
+    """Candidates by name and by what they provide."""
 
-    def __init__(self, found: Iterable[Candidate]) -> None:
-        self.newest: dict[str, Candidate] = {}
-        for candidate in found:
-            known = self.newest.get(candidate.name)
-            if known is None or Version(known.version) < Version(candidate.version):
-                self.newest[candidate.name] = candidate
-        self.providers: dict[str, list[tuple[Candidate, str]]] = {}
-        for name in sorted(self.newest):
-            for group in terms(self.newest[name].provides):
-                self.providers.setdefault(group[0].name, []).append((self.newest[name], group[0].version))
+    def __init__(self, candidates: Iterable[Candidate], architecture: str) -> None:
+        self.architecture = architecture
+        self._named: dict[str, list[Candidate]] = {}
+        self._provided: dict[str, set[str]] = {}
+        for candidate in candidates:
+            if candidate.package.architecture in (architecture, "all"):
+                self._named.setdefault(candidate.package.name, []).append(candidate)
+        for name, found in self._named.items():
+            found.sort(key=lambda each: version.key(each.package.version), reverse=True)
+            # Only the newest version's Provides count: an older one is chosen by an exact relation alone.
+            for relation in found[0].provides:
+                self._provided.setdefault(relation.name, set()).add(name)
 
-    def satisfying(self, term: _Term) -> list[Candidate]:
-        found = []
-        real = self.newest.get(term.name)
-        if real is not None and _fits(real.version, term):
-            found.append(real)
-        found += [c for c, version in self.providers.get(term.name, ()) if _fits(version, term)]
-        return found
+    def answers(self, relation: Relation) -> list[Candidate]:
+        """The best candidate of each package that satisfies the relation: the named one first, then providers."""
+        if relation.qualifier not in ("", "any", "native", self.architecture):
+            return []
+        real = [each for each in self._named.get(relation.name, ()) if _satisfied(each, relation)][:1]
+        virtual = [self._named[name][0] for name in sorted(self._provided.get(relation.name, ()))]
+        return real + [each for each in virtual if each not in real and _satisfied(each, relation)]
 
 
-def _fits(version: str, term: _Term) -> bool:
-    if not term.operator:
+def _satisfied(candidate: Candidate, relation: Relation) -> bool:
+    """Whether a candidate satisfies a relation, itself or by a Provides (Policy 7.5: versioned only by `=`)."""
+    package = candidate.package
+    if package.name == relation.name and (
+        not relation.operator or version.satisfies(package.version, relation.operator, relation.version)
+    ):
         return True
-    return bool(version) and _OPERATORS[term.operator](Version(version), Version(term.version))
+    return any(
+        each.name == relation.name
+        and (
+            not relation.operator
+            or (each.version and version.satisfies(each.version, relation.operator, relation.version))
+        )
+        for each in candidate.provides
+    )
 
 
-def resolve(universe: Universe, wanted: Iterable[str], without: Iterable[str] = ()) -> Mapping[str, Candidate]:
-    """The wanted packages and all that they depend on, recommendations aside; ``without`` are left out as if present.
+def resolve(
+    universe: Universe, wanted: Iterable[str], without: Iterable[str] = (), given: Iterable[str] = ()
+) -> tuple[Package, ...]:
+    """The packages, sorted by name, that the wanted ones need.
 
-    Raises:
-        ImageError: a package or a dependency that nothing satisfies; it names who asked for it.
+    `without` names packages (real or virtual) that count as present and are never taken; `given` names those that a
+    lower layer holds, which count as present too. Raises ImageError for what can't be satisfied.
     """
+    absent = frozenset(without) | frozenset(given)
     chosen: dict[str, Candidate] = {}
-    left_out = set(without)
-    todo: list[tuple[str, str]] = [(name, "the root") for name in wanted]
-    while todo:
-        text, asker = todo.pop(0)
-        for group in terms(text):
-            if any(t.name in left_out for t in group):
+    pending: list[tuple[str, tuple[Relation, ...]]] = []
+
+    def take(candidate: Candidate) -> None:
+        chosen[candidate.package.name] = candidate
+        pending.extend((candidate.package.name, group) for group in candidate.depends)
+
+    for name in sorted(set(wanted)):
+        found = universe.answers(Relation(name))
+        if not found or found[0].package.name != name:
+            raise ImageError(f"package {name} is wanted, but no suite has it; correct its name in the roots' file")
+        take(found[0])
+    while pending:
+        choices: list[tuple[str, tuple[Relation, ...]]] = []
+        while pending:
+            needer, group = pending.pop()
+            if _present(group, chosen, absent):
                 continue
-            options = [c for t in group for c in universe.satisfying(t)]
-            if any(c.name in chosen for c in options):
-                continue
-            options = [c for c in options if c.name not in left_out]
-            if not options:
-                names = " | ".join(f"{t.name} ({t.operator} {t.version})" if t.operator else t.name for t in group)
-                raise ImageError(f"{asker} needs {names}, which no suite of the archive has")
-            pick = options[0]
-            chosen[pick.name] = pick
-            todo.append((pick.depends, f"package {pick.name}"))
-    return dict(sorted(chosen.items()))
+            answers = [answer for relation in group for answer in universe.answers(relation)]
+            free = [answer for answer in answers if answer.package.name not in chosen]
+            if not free:
+                raise ImageError(_contradiction(needer, group, chosen))
+            if len(answers) == 1:
+                take(free[0])
+            else:
+                choices.append((needer, group))
+        for needer, group in sorted(choices, key=str):
+            if not _present(group, chosen, absent):
+                answers = [answer for relation in group for answer in universe.answers(relation)]
+                take(next(answer for answer in answers if answer.package.name not in chosen))
+                # What this choice needs may answer the other choices: follow it first.
+                pending.extend(each for each in choices if each != (needer, group))
+                break
+    _refuse_conflicts(chosen)
+    return tuple(chosen[name].package for name in sorted(chosen))
+
+
+def _present(group: tuple[Relation, ...], chosen: dict[str, Candidate], absent: frozenset[str]) -> bool:
+    if any(relation.name in absent for relation in group):
+        return True
+    for relation in group:
+        named = chosen.get(relation.name)
+        if named is not None and _satisfied(named, relation):
+            return True
+    return any(_satisfied(each, relation) for relation in group for each in chosen.values() if each.provides)
+
+
+def _contradiction(needer: str, group: tuple[Relation, ...], chosen: dict[str, Candidate]) -> str:
+    text = f"package {needer} needs {' | '.join(map(str, group))}, which no suite can satisfy"
+    held = [chosen[each.name].package for each in group if each.name in chosen]
+    return text + "".join(f"; {package.name} {package.version} was chosen already" for package in held)
+
+
+def _refuse_conflicts(chosen: dict[str, Candidate]) -> None:
+    providers: dict[str, list[Candidate]] = {}
+    for candidate in chosen.values():
+        for name in {candidate.package.name, *(each.name for each in candidate.provides)}:
+            providers.setdefault(name, []).append(candidate)
+    for name, candidate in sorted(chosen.items()):
+        for relation in candidate.conflicts:
+            for other in providers.get(relation.name, ()):
+                # A package may conflict with what it provides itself: that means every other provider.
+                if other is not candidate and _satisfied(other, relation):
+                    raise ImageError(f"packages {name} and {other.package.name} exclude each other ({relation})")

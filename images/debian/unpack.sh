@@ -5,6 +5,7 @@
 #   USER_NAME, USER_ID   a user besides root and nobody
 #   BASE=1      the tree is to stand alone: accounts, links of the merged /usr, /tmp
 set -eu
+set -o pipefail
 umask 022
 mkdir -p /out
 cd /out
@@ -17,6 +18,10 @@ for deb in /debs/*.deb; do
   mkdir -p /work/control
   cd /work
   ar x "$deb"
+  if [ ! -f data.tar.xz ] || [ ! -f control.tar.xz ]; then
+    echo "unpack: $deb holds no data.tar.xz and control.tar.xz; other compressions are not supported" >&2
+    exit 1
+  fi
   unxz -c data.tar.xz | tar -x -C /out
   unxz -c control.tar.xz | tar -x -C /work/control
   # The file's first line is `Package: NAME`.
@@ -62,9 +67,13 @@ if [ "${PRUNE:-0}" = 1 ]; then
   rm -rf usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bug usr/share/doc-base \
     usr/share/bash-completion usr/share/menu usr/share/applications usr/share/pixmaps usr/lib/python3.13/test \
     usr/share/zoneinfo/right usr/share/gcc usr/share/gdb usr/share/python3 usr/share/binfmts
+  # A Dagger engine with CAs of its own runs update-ca-certificates where it finds it, and fails where there is no shell.
+  rm -f usr/sbin/update-ca-certificates usr/bin/tini-static usr/bin/pydoc3.13 usr/bin/pygettext3.13
   find usr/share/doc -type f ! -name copyright -exec rm -f {} + 2>/dev/null || true
   find usr/share/doc -type l -exec rm -f {} + 2>/dev/null || true
   find usr/share/doc -depth -type d -exec rmdir {} + 2>/dev/null || true
-  find . -type f -perm /6000 -exec chmod u-s,g-s {} + 2>/dev/null || true
 fi
+# Nothing here is to gain rights, and the modes of folders must not depend on which package came last.
+find . -type f -perm /6000 -exec chmod u-s,g-s {} +
+find . -type d ! -path ./tmp -exec chmod 755 {} +
 rm -rf /work

@@ -3,67 +3,90 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import sys
-import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from images.debian import lock as locks
+from images.debian import release, roots
 from images.debian.mirror import mirrors
-from images.debian.release import Release, read_packages, read_release
-from images.debian.resolve import Universe, candidates, resolve
+from images.debian.package import Candidate, Index
+from images.debian.resolve import Universe, resolve
 from images.errors import ImageError
 
-SUITES = (("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security"))
+
+def changes(old: locks.Lock | None, new: locks.Lock) -> Iterator[str]:
+    """Lines that say what a renewed lock adds, removes and changes."""
+    before = {(each.name, each.architecture): each for each in old.packages} if old else {}
+    after = {(each.name, each.architecture): each for each in new.packages}
+    for key in sorted(before.keys() | after.keys()):
+        was, now = before.get(key), after.get(key)
+        if was is None and now is not None:
+            yield f"{new.root}: + {now.name} {now.version}"
+        elif now is None and was is not None:
+            yield f"{new.root}: - {was.name} {was.version}"
+        elif was is not None and now is not None and was != now:
+            same = " (same version, another file)" if was.version == now.version else ""
+            yield f"{new.root}: ~ {now.name} {was.version} -> {now.version}{same}"
 
 
-def main(argv: list[str] | None = None) -> int:
+def refuse_rollback(old: locks.Lock | None, new: Sequence[Index]) -> None:
+    """Refuse an index older than the locked one: a mirror that replays an old signed index hides fixes."""
+    for was in old.indexes if old else ():
+        for now in new:
+            same = (was.archive, was.suite, was.architecture) == (now.archive, now.suite, now.architecture)
+            if same and now.timestamp < was.timestamp:
+                raise ImageError(
+                    f"{now.archive} {now.suite}: the mirror's release {now.timestamp} is older than the locked "
+                    f"{was.timestamp}; use a mirror that is up to date"
+                )
+
+
+def update(bases: Path, architecture: str, only: Sequence[str], now: datetime.datetime) -> Iterator[str]:
+    """Renew the locks below `bases` and yield lines of what changed; none is written unless all could be resolved."""
+    wanted = roots.read(bases / "roots.toml")
+    for name in only:
+        if name not in wanted:
+            raise ImageError(f"{bases / 'roots.toml'}: no root {name!r}; there are {', '.join(wanted)}")
+    source, keys = mirrors(os.environ), release.keyring(os.environ)
+    indexes: list[Index] = []
+    candidates: list[Candidate] = []
+    for archive, suite in release.SUITES:
+        index, offered = release.fetch(archive, suite, architecture, source, keys, now)
+        indexes.append(index)
+        candidates += offered
+        yield f"lock: {archive} {suite} {index.timestamp}, {len(offered)} packages, signature good"
+    universe = Universe(candidates, architecture)
+    written: list[tuple[Path, locks.Lock | None, locks.Lock]] = []
+    for name in only or sorted(wanted):
+        path = bases / f"{name}.lock"
+        old = locks.read(path) if path.exists() else None
+        refuse_rollback(old, indexes)
+        packages = resolve(universe, wanted[name].packages, wanted[name].without)
+        written.append((path, old, locks.Lock(name, tuple(sorted(indexes)), packages)))
+    for path, old, new in written:
+        staged = path.with_suffix(f".{os.getpid()}")
+        staged.write_text(locks.write(new), encoding="utf-8")
+        staged.replace(path)
+        yield from changes(old, new)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command: 0 when all locks were written, 1 with the reason on standard error otherwise."""
     parser = argparse.ArgumentParser(prog="python -m images.debian.update", description=__doc__)
-    parser.add_argument("--bases", type=Path, default=Path(__file__).parents[2] / "bases")
-    parser.add_argument("--architecture", default="amd64")
-    parser.add_argument("--root", action="append", help="only this root (default: all)")
+    parser.add_argument("--bases", type=Path, default=Path(__file__).parents[2] / "bases", help="folder of the locks")
+    parser.add_argument("--architecture", default="amd64", help="Debian architecture (default: amd64)")
+    parser.add_argument("--root", action="append", default=[], help="only this root (default: all)")
     options = parser.parse_args(argv)
     try:
-        update(options.bases, options.architecture, options.root)
+        for line in update(options.bases, options.architecture, options.root, datetime.datetime.now(datetime.UTC)):
+            print(line, flush=True)
     except ImageError as error:
         print(f"lock: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def update(bases: Path, architecture: str, only: list[str] | None) -> None:
-    """Write the locks; none is written unless all could be resolved."""
-    try:
-        roots = tomllib.loads((bases / "roots.toml").read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ImageError(f"{bases / 'roots.toml'}: {error}") from None
-    where = mirrors(os.environ)
-    found, indexes = [], []
-    for archive, suite in SUITES:
-        print(f"lock: {archive} {suite}", file=sys.stderr)
-        release: Release = read_release(where, archive, suite)
-        text, digest = read_packages(where, release, architecture)
-        found += candidates(text, archive)
-        indexes.append(locks.Index(archive, suite, release.timestamp, release.sha256, digest, architecture))
-    universe = Universe(found)
-    written = {}
-    for name, root in roots.items():
-        if only and name not in only:
-            continue
-        chosen = resolve(universe, root["packages"], root.get("without", ()))
-        packages = tuple(
-            locks.Package(c.name, c.version, c.architecture, c.archive, c.size, c.sha256, c.path) for c in chosen.values()
-        )
-        written[bases / f"{name}.lock"] = locks.write(locks.Lock(name, tuple(indexes), packages))
-    for path, text in written.items():
-        before = set(path.read_text().splitlines()) if path.exists() else set()
-        after = set(text.splitlines())
-        for line in sorted(before ^ after):
-            if line.startswith("package "):
-                print(f"{path.stem}: {'+' if line in after else '-'} {' '.join(line.split()[1:3])}")
-        staged = path.with_suffix(".new")
-        staged.write_text(text)
-        staged.replace(path)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The stages: one public async function each, in Dagger's own types. They import ``dagger`` and nothing of an engine."""
+"""The stages: a public async function each, in Dagger's types. They import ``dagger`` and nothing of an engine."""

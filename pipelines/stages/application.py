@@ -18,8 +18,10 @@ async def application(base: dagger.Directory, source: dagger.Directory) -> dagge
     done = (
         builder(base, "application")
         .with_directory(f"/out{FOLDER}", source)
-        .with_exec(script(
-            f"python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s /out -p / /out{FOLDER}",
-        ))
+        .with_exec(
+            script(
+                f"python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s /out -p / /out{FOLDER}",
+            )
+        )
     )
     return await done.directory("/out").sync()

@@ -41,8 +41,14 @@ def _first(seed: Seed) -> dagger.Container:
 
 
 async def root(
-    seed: Seed, downloads: tuple[Download, ...], stage: str, *, alone: bool = True, prune: bool = False,
-    user: str = "", uid: int = 0,
+    seed: Seed,
+    downloads: tuple[Download, ...],
+    stage: str,
+    *,
+    alone: bool = True,
+    prune: bool = False,
+    user: str = "",
+    uid: int = 0,
 ) -> dagger.Directory:
     """The tree of the packages. ``alone``: with accounts and the merged /usr, to be a root by itself."""
     files = [dag.http(d.url, name=d.name, checksum=d.checksum) for d in downloads]

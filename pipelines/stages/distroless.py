@@ -13,7 +13,10 @@ STAGE = "distroless"
 
 
 async def distroless(
-    builder: dagger.Directory, assembler: Path, spec: dict[str, Any], runtime: dagger.Directory,
+    builder: dagger.Directory,
+    assembler: Path,
+    spec: dict[str, Any],
+    runtime: dagger.Directory,
     application: list[tuple[str, dagger.Directory]],
 ) -> dagger.Directory:
     """The image as ``layout`` and ``report.json``; ``application`` are the layers above, by name, lowest first."""

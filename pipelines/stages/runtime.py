@@ -19,15 +19,21 @@ async def python_compiled(base: dagger.Directory, tree: dagger.Directory, stage:
     done = (
         builder(base, stage)
         .with_directory("/out", tree)
-        .with_exec(script(
-            "python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s /out -p / /out/usr/lib/python3.13"
-        ))
+        .with_exec(
+            script(
+                "python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s /out -p / /out/usr/lib/python3.13"
+            )
+        )
     )
     return await done.directory("/out").sync()
 
 
 async def image(
-    base: dagger.Directory, assembler: Path, spec: dict[str, Any], layers: list[tuple[str, dagger.Directory]], stage: str
+    base: dagger.Directory,
+    assembler: Path,
+    spec: dict[str, Any],
+    layers: list[tuple[str, dagger.Directory]],
+    stage: str,
 ) -> dagger.Directory:
     """A directory with ``layout`` (an OCI image layout) and ``report.json``; layers as named, lowest first."""
     box = builder(base, stage).with_mounted_directory(
@@ -42,8 +48,11 @@ async def image(
     done = (
         box.with_new_file("/spec.json", text)
         .with_env_variable("PYTHONPATH", "/opt")
-        .with_exec(script(
-            "mkdir -p /out", "python3 -m images.assemble /spec.json /out/layout --report /out/report.json",
-        ))
+        .with_exec(
+            script(
+                "mkdir -p /out",
+                "python3 -m images.assemble /spec.json /out/layout --report /out/report.json",
+            )
+        )
     )
     return await done.directory("/out").sync()

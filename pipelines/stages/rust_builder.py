@@ -12,12 +12,17 @@ from pipelines.stages.dependencies import INSTALL, PACKAGES
 STAGE = "rust builder"
 _FORGET = (
     "import pathlib, sys; p = pathlib.Path(sys.argv[1]); "
-    "p.write_text(chr(10).join(l for l in p.read_text().splitlines() if \"direct_url.json\" not in l) + chr(10))"
+    'p.write_text(chr(10).join(l for l in p.read_text().splitlines() if "direct_url.json" not in l) + chr(10))'
 )
 
 
 async def wheel(
-    base: dagger.Directory, workspace: dagger.Directory, crate: str, requirements: dagger.File, network: Network, epoch: int
+    base: dagger.Directory,
+    workspace: dagger.Directory,
+    crate: str,
+    requirements: dagger.File,
+    network: Network,
+    epoch: int,
 ) -> dagger.Directory:
     """A directory with the wheel of the workspace's crate.
 
@@ -39,15 +44,17 @@ async def wheel(
         network.given(box)
         .with_directory("/src", manifests)
         .with_workdir("/src")
-        .with_exec(script(
-            ENTER,
-            "mkdir -p /cargo",
-            "if [ -f /tmp/network/cargo.toml ]; then cp /tmp/network/cargo.toml /cargo/config.toml; fi",
-            # Cargo wants a target in each package before it reads their dependencies.
-            "for manifest in */Cargo.toml; do mkdir -p ${manifest%/*}/src; : > ${manifest%/*}/src/lib.rs; done",
-            "cargo fetch --locked",
-            "rm -rf /cargo/registry/src /cargo/config.toml /cargo/.package-cache* /cargo/.global-cache",
-        ))
+        .with_exec(
+            script(
+                ENTER,
+                "mkdir -p /cargo",
+                "if [ -f /tmp/network/cargo.toml ]; then cp /tmp/network/cargo.toml /cargo/config.toml; fi",
+                # Cargo wants a target in each package before it reads their dependencies.
+                "for manifest in */Cargo.toml; do mkdir -p ${manifest%/*}/src; : > ${manifest%/*}/src/lib.rs; done",
+                "cargo fetch --locked",
+                "rm -rf /cargo/registry/src /cargo/config.toml /cargo/.package-cache* /cargo/.global-cache",
+            )
+        )
         .directory("/cargo")
     )
     done = (
@@ -71,11 +78,13 @@ async def installed(base: dagger.Directory, wheels: dagger.Directory) -> dagger.
     done = (
         builder(base, STAGE)
         .with_mounted_directory("/wheels", wheels)
-        .with_exec(script(
-            "python3 -m pip install --disable-pip-version-check --root-user-action=ignore --no-deps --no-index --no-compile "
-            f"--target /out{PACKAGES} /wheels/*.whl",
-            # Where pip found the wheel says nothing about what is in it.
-            f"cd /out{PACKAGES} && rm -f *.dist-info/direct_url.json && python3 -c '{_FORGET}' *.dist-info/RECORD",
-        ))
+        .with_exec(
+            script(
+                "python3 -m pip install --disable-pip-version-check --root-user-action=ignore --no-deps --no-index --no-compile "
+                f"--target /out{PACKAGES} /wheels/*.whl",
+                # Where pip found the wheel says nothing about what is in it.
+                f"cd /out{PACKAGES} && rm -f *.dist-info/direct_url.json && python3 -c '{_FORGET}' *.dist-info/RECORD",
+            )
+        )
     )
     return await done.directory("/out").sync()

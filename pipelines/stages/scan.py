@@ -12,7 +12,9 @@ from pipelines.stages.dependencies import INSTALL
 STAGE = "scan"
 
 
-async def scan(base: dagger.Directory, source: dagger.Directory, requirements: dagger.File, network: Network) -> dagger.Directory:
+async def scan(
+    base: dagger.Directory, source: dagger.Directory, requirements: dagger.File, network: Network
+) -> dagger.Directory:
     """A directory with ``source.json``, Trivy's report.
 
     Raises:
@@ -29,10 +31,13 @@ async def scan(base: dagger.Directory, source: dagger.Directory, requirements: d
     done = (
         box.with_mounted_directory("/trivy", trivy)
         .with_mounted_directory("/src", source)
-        .with_exec(script(
-            "mkdir -p /out",
-            "/trivy/bin/trivy fs --quiet --scanners secret,misconfig --skip-db-update --skip-check-update --offline-scan "
-            "--skip-version-check --disable-telemetry --format json --output /out/source.json /src",
-        ), expect=ReturnType.SUCCESS)
+        .with_exec(
+            script(
+                "mkdir -p /out",
+                "/trivy/bin/trivy fs --quiet --scanners secret,misconfig --skip-db-update --skip-check-update --offline-scan "
+                "--skip-version-check --disable-telemetry --format json --output /out/source.json /src",
+            ),
+            expect=ReturnType.SUCCESS,
+        )
     )
     return await done.directory("/out").sync()

@@ -13,7 +13,11 @@ STAGE = "standard"
 
 
 async def standard(
-    builder: dagger.Directory, assembler: Path, spec: dict[str, Any], runtime: dagger.Directory, tools: dagger.Directory,
+    builder: dagger.Directory,
+    assembler: Path,
+    spec: dict[str, Any],
+    runtime: dagger.Directory,
+    tools: dagger.Directory,
     application: list[tuple[str, dagger.Directory]],
 ) -> dagger.Directory:
     """The image as ``layout`` and ``report.json``; ``application`` are the layers above, by name, lowest first."""

@@ -1,0 +1,1 @@
+"""A plain ASGI service."""
