@@ -182,7 +182,7 @@ async def _stages(
         requirements = file(project.build_requirements)
 
         async def build() -> None:
-            made["wheels"] = await wheel(base, workspace, project.rust_crate, requirements, settings, tree.epoch)
+            made["wheels"] = await wheel(base, workspace, project.rust_crate, requirements, settings)
 
         await stage("rust builder", build)
 
