@@ -99,6 +99,9 @@ class Session:
                 connection.start_next_cycle()
         except (h11.RemoteProtocolError, ConnectionError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            # The session ends; asyncio's streams would report a connection that is cancelled as an error.
+            return
         finally:
             writer.close()
 
