@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import posixpath
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from images.errors import ImageError
 
@@ -44,7 +47,21 @@ def files(path: Path) -> Iterator[tarfile.TarInfo]:
     """The entries of a package, names without a leading `./`."""
     with _open(path) as tar:
         for info in tar:
-            yield info.replace(name=info.name.removeprefix("./"), deep=False)
+            plain = copy.copy(info)
+            plain.name = info.name.removeprefix("./")
+            yield plain
+
+
+def _refuse_leaving(info: tarfile.TarInfo, package: str) -> None:
+    """An entry whose name or link leaves the folder, or that is a device, is an error."""
+    places = [info.name]
+    if info.issym():
+        places.append(posixpath.join(posixpath.dirname(info.name), info.linkname))
+    elif info.islnk():
+        places.append(info.linkname)
+    leaves = any(posixpath.normpath(p).startswith(("/", "..")) for p in places)
+    if leaves or not (info.isreg() or info.isdir() or info.issym() or info.islnk()):
+        raise ImageError(f"{package} cannot be unpacked: entry {info.name!r} would leave the folder, or is a device")
 
 
 def extract(path: Path, target: Path, only: Callable[[str], bool] | None = None) -> None:
@@ -54,14 +71,14 @@ def extract(path: Path, target: Path, only: Callable[[str], bool] | None = None)
         ImageError: an entry would leave the folder or is a device, or the package is damaged.
     """
 
-    def keep(info: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-        if only is not None and not only(info.name.removeprefix("./")):
-            return None
-        return tarfile.data_filter(info, folder)
-
+    # Python 3.11.0 to 3.11.3 have no extraction filters; what they would refuse is refused here on every version.
+    filtered: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     try:
         with _open(path) as tar:
-            tar.extractall(target, filter=keep)
+            members = [info for info in tar if only is None or only(info.name.removeprefix("./"))]
+            for info in members:
+                _refuse_leaving(info, path.name)
+            tar.extractall(target, members=members, **filtered)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ImageError(f"{path.name} cannot be unpacked: {error}") from None
 
