@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -13,8 +14,34 @@ from engine.store import Store
 from engine.tree import BEGINNING, Entry, file_entry
 
 
+class Unreachable(EngineError):
+    """The network failed; another try may go through."""
+
+
+#: Downloads at a time; more only make resolvers and mirrors refuse.
+_AT_ONCE = threading.BoundedSemaphore(8)
+_TRIES = 4
+
+
 def http(store: Store, url: str, checksum: str, mode: int) -> Entry:
-    """Fetch a file. With a checksum (``sha256:…``) that the store knows already, nothing is fetched.
+    """Fetch a file, trying again where the network failed.
+
+    Raises:
+        EngineError: not found, no network, or other bytes than the checksum says.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with _AT_ONCE:
+                return _attempt(store, url, checksum, mode)
+        except Unreachable:
+            if attempt == _TRIES:
+                raise
+            time.sleep(0.4 * 2**attempt)
+    raise AssertionError
+
+
+def _attempt(store: Store, url: str, checksum: str, mode: int) -> Entry:
+    """One try to fetch a file. With a checksum (``sha256:…``) that the store knows already, nothing is fetched.
 
     Raises:
         EngineError: not found, no network, or other bytes than the checksum says.
@@ -44,7 +71,7 @@ def http(store: Store, url: str, checksum: str, mode: int) -> Entry:
         raise EngineError(f"{url}: invalid response status {error.code} {error.reason}") from None
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise EngineError(f"{url}: cannot be fetched: {reason}") from None
+        raise Unreachable(f"{url}: cannot be fetched: {reason}") from None
     finally:
         staged.unlink(missing_ok=True)
     if checksum:
