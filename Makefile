@@ -1,13 +1,13 @@
 # make build   the images, from nothing        make test       all tests (builds first, for the service's wheel)
 # make lint    ruff, mypy, import contracts    make reproduce  two clones, other circumstances, the same digests
-# make lock    renew locks of Debian packages  make torture    kill builds at random moments
+# make lock    renew locks of Debian packages
 SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: build test lint lock reproduce torture clean
+.PHONY: build test lint lock reproduce clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -27,9 +27,6 @@ lock: $(STAMP)
 
 reproduce: $(STAMP)
 	$(PYTHON) pipelines/reproduce.py $(ARGS)
-
-torture: $(STAMP)
-	$(PYTHON) tests/torture.py $(ARGS)
 
 $(STAMP):
 	@found=; for name in python3 python3.13 python3.12 python3.11 python3.14; do \
