@@ -91,7 +91,7 @@ def test_another_project_is_built_and_answers_and_an_edit_changes_only_its_layer
     assert first.returncode == 0, first.stderr[-3000:]
     before = json.loads((plain / "dist/build.json").read_text())
     assert set(before["images"]) == {"distroless", "standard"}
-    (plain / "hello/app.py").write_text((plain / "hello/app.py").read_text() + "\n# edited\n")
+    (plain / "hello/app.py").write_text((plain / "hello/app.py").read_text() + f"\n# edited {os.urandom(8).hex()}\n")
     second = _build(plain, "--no-run")
     assert second.returncode == 0, second.stderr[-3000:]
     after = json.loads((plain / "dist/build.json").read_text())
