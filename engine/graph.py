@@ -34,7 +34,7 @@ class Op:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Exec | Service | Secret | Op | Mount):
+    if isinstance(value, Container | Exec | Service | Secret | Op | Mount):
         return value.digest
     raise TypeError(f"not a plain value: {value!r}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -232,11 +231,3 @@ def _status(text: bytes) -> dict[str, int]:
         with suppress(ValueError):
             merged.update(json.loads(line))
     return merged
-
-
-def clear(folder: Path) -> None:
-    """Remove an overlay's work folder, which the kernel leaves without permissions."""
-    for name in ("work",):
-        with suppress(OSError):
-            os.chmod(folder / name / "work", 0o700)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -51,12 +51,10 @@ def load(solver: Solver, layout: Path) -> tuple[Container, Entry]:
         if "manifests" in manifest:
             manifest = json.loads(blob(manifest["manifests"][0]["digest"]))
         config = json.loads(blob(manifest["config"]["digest"]))
-        key = "layout " + hashlib.sha256(json.dumps(manifest["layers"]).encode()).hexdigest()
         root = EMPTY
         with solver.store.transaction():
             for layer in manifest["layers"]:
                 root = apply_layer(solver, root, blob(layer["digest"]))
-        solver.store.remember(key, root.row(""), "start")
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise EngineError(f"{layout} is not an OCI image layout that can be started: {error}") from None
     platform = f"{config.get('os', 'linux')}/{config.get('architecture', '')}"

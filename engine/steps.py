@@ -20,7 +20,7 @@ from engine.events import Event
 from engine.graph import Container, Exec, Mount
 from engine.owners import UnknownUser, resolve_owner, user_of
 from engine.store import Missing
-from engine.tree import EMPTY, Entry, content_key, file_entry
+from engine.tree import Entry, content_key, file_entry
 from engine.trees import parts_of
 from engine.userns import owns_users
 
@@ -275,7 +275,7 @@ async def _run(
         environment = environment_of(solver, box)
         workdir = box.workdir or "/"
         if workdir != "/" and solver.trees.find(root, workdir) is None and workdir not in sources:
-            mounts.insert(1, _workdir(uppers["/"][0], workdir))
+            _workdir(uppers["/"][0], workdir)
         stdin = step.stdin.encode()
         if step.redirect_stdin:
             found = solver.trees.find(root, step.redirect_stdin)
@@ -293,7 +293,7 @@ async def _run(
                 step.args,
                 environment,
                 workdir,
-                [m for m in mounts if not isinstance(m, _Made)],
+                mounts,
                 uid,
                 gid,
                 groups,
@@ -330,11 +330,7 @@ async def _run(
         await asyncio.to_thread(_sweep, work)
 
 
-class _Made:
-    """A place for a mount that was made already."""
-
-
-def _workdir(upper: Path, workdir: str) -> Any:
+def _workdir(upper: Path, workdir: str) -> None:
     """A working directory that the root lacks, made for good as Dagger does."""
     path = upper
     for part in parts_of(workdir):
@@ -342,7 +338,6 @@ def _workdir(upper: Path, workdir: str) -> Any:
         if not path.exists():
             path.mkdir()
             os.chmod(path, 0o755)
-    return _Made()
 
 
 def environment_of(solver: Solver, box: Container) -> dict[str, str]:
@@ -393,6 +388,3 @@ def _sweep(work: Path) -> None:
         with contextlib.suppress(OSError):
             os.chmod(scratch, 0o700)
     remove_tree(work)
-
-
-__all__ = ["EMPTY", "run_step"]

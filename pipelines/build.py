@@ -151,7 +151,6 @@ async def _stages(
     settings: Any,
 ) -> dict[str, Any]:
     import anyio
-    from dagger import dag
 
     from pipelines.inputs import downloads, project_source, seed
     from pipelines.stages.application import application
@@ -257,7 +256,6 @@ async def _stages(
         await made["wheels"].export(str(out / "wheels"))
     if "scan" in made:
         await made["scan"].export(str(out / "scan"))
-    await dag.version()
     return dict(sorted(images.items()))
 
 

@@ -51,8 +51,7 @@ def _write(box: Container, path: str, verb: str, arguments: dict[str, Any], *sou
     mount, rest = found
     if mount.op is None or mount.kind != "directory":
         raise EngineError(f"{path} lies in a {mount.kind} mount, which cannot be written from outside a step")
-    changed = Mount(**{**mount.__dict__, "op": Op(verb, {**arguments, "path": rest}, (mount.op, *sources))})
-    changed.__dict__.pop("digest", None)
+    changed = _remount(mount, op=Op(verb, {**arguments, "path": rest}, (mount.op, *sources)))
     return box.change(mounts=tuple(changed if m is mount else m for m in box.mounts))
 
 
@@ -392,26 +391,7 @@ def as_tarball(
     if forcedCompression in ("EStarGZ", "Zstd"):
         raise EngineError(f"compression {forcedCompression} is not supported by the embedded engine")
     arguments = {"images": boxes, "docker": mediaTypes == "DockerMediaTypes", "compression": forcedCompression}
-    return File(Op("tarball", _digestible(arguments), tuple(b.root for b in boxes)), "image.tar")
-
-
-class _Boxes(list[Any]):
-    """Containers in an operation's arguments, told apart by their digests."""
-
-
-def _digestible(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {**arguments, "images": [Box(b) for b in arguments["images"]]}
-
-
-class Box(dict[str, Any]):
-    """A container as an argument: a dictionary of its digest to whoever makes keys, itself to whoever works."""
-
-    def __init__(self, box: Container) -> None:
-        super().__init__(container=box.digest)
-        self.container = box
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.container, name)
+    return File(Op("tarball", arguments, tuple(b.root for b in boxes)), "image.tar")
 
 
 async def export(

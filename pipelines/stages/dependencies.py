@@ -20,6 +20,17 @@ SETTLE = (
 )
 
 
+def fetched(box: dagger.Container, requirements: dagger.File, network: Network) -> dagger.Directory:
+    """Programs of hashed requirements for a stage's own use: modules at the root, scripts in ``bin``."""
+    return (
+        network.given(box)
+        .with_mounted_file("/in/requirements.txt", requirements)
+        .with_mounted_cache("/root/.cache/pip", dag.cache_volume("pip"))
+        .with_exec(script(ENTER, f"{INSTALL} --target /out -r /in/requirements.txt"))
+        .directory("/out")
+    )
+
+
 def compiled(folder: str) -> str:
     """The shell line that byte-compiles a tree which will stand at the root: the same bytes on any machine."""
     return f"python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s /out -p / /out{folder}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dagger
-from dagger import dag
 
 from pipelines.network import ENTER, Network
 from pipelines.stages.bases import builder, script
-from pipelines.stages.dependencies import INSTALL, PACKAGES
+from pipelines.stages.dependencies import PACKAGES, fetched
 
 STAGE = "rust builder"
 #: The time of a wheel's entries, the earliest that a zip knows: a commit that leaves the core alone leaves its wheel alone.
@@ -33,13 +32,7 @@ async def wheel(
         dagger.ExecError: a crate cannot be had or has another checksum, or the code does not compile.
     """
     box = builder(base, STAGE).with_env_variable("CARGO_HOME", "/cargo")
-    tools = (
-        network.given(box)
-        .with_mounted_file("/in/requirements.txt", requirements)
-        .with_mounted_cache("/root/.cache/pip", dag.cache_volume("pip"))
-        .with_exec(script(ENTER, f"{INSTALL} --target /out -r /in/requirements.txt"))
-        .directory("/out")
-    )
+    tools = fetched(box, requirements, network)
     manifests = workspace.filter(include=["**/Cargo.toml", "Cargo.lock"])
     crates = (
         network.given(box)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dagger
-from dagger import ReturnType, dag
+from dagger import ReturnType
 
-from pipelines.network import ENTER, Network
+from pipelines.network import Network
 from pipelines.stages.bases import builder, script
-from pipelines.stages.dependencies import INSTALL
+from pipelines.stages.dependencies import fetched
 
 STAGE = "scan"
 
@@ -21,13 +21,7 @@ async def scan(
         dagger.ExecError: Trivy cannot be had, or could not do its work.
     """
     box = builder(base, STAGE)
-    trivy = (
-        network.given(box)
-        .with_mounted_file("/in/requirements.txt", requirements)
-        .with_mounted_cache("/root/.cache/pip", dag.cache_volume("pip"))
-        .with_exec(script(ENTER, f"{INSTALL} --target /out -r /in/requirements.txt"))
-        .directory("/out")
-    )
+    trivy = fetched(box, requirements, network)
     done = (
         box.with_mounted_directory("/trivy", trivy)
         .with_mounted_directory("/src", source)
