@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -128,11 +128,8 @@ async def _run(layout: Path, tmpfs: tuple[str, ...], script: bytes | None) -> in
         command = [*box.entrypoint, *box.default_args]
         if not command:
             raise EngineError(f"{layout}: the image names neither an entrypoint nor a command")
-        if script is None:
-            tell = _show
-        else:
-            spoken: list[bytes] = []
-            tell = spoken.append
+        spoken: list[bytes] = []
+        tell: Callable[[bytes], None] = _show if script is None else spoken.append
         service = asyncio.create_task(_sandboxed(solver, box, root, command, tmpfs, b"", tell))
         if script is None:
             return (await service).exit_code or 0

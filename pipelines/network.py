@@ -74,7 +74,7 @@ def _configurations(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
         ((home / ".cargo/config.toml",), "/tmp/network/cargo.toml"),
     )
     for candidates, target in choices:
-        for candidate in map(Path, candidates):
+        for candidate in (Path(c) for c in candidates):
             if candidate.is_file() and os.access(candidate, os.R_OK):
                 yield candidate, target
                 break

@@ -85,13 +85,13 @@ async def execute(schema: Schema, context: Context, body: dict[str, Any]) -> dic
     try:
         return {"data": await run.select("Query", None, chosen[0].selection_set, [])}
     except _Failed as failed:
-        error = failed.error
-        extensions = error.extensions() if isinstance(error, EngineError) else {}
+        cause = failed.error
+        extensions = cause.extensions() if isinstance(cause, EngineError) else {}
         return {
             "data": None,
             "errors": [
                 {
-                    "message": str(error) or type(error).__name__,
+                    "message": str(cause) or type(cause).__name__,
                     "path": failed.path,
                     "locations": failed.locations,
                     **({"extensions": extensions} if extensions else {}),
