@@ -13,7 +13,7 @@ if [ "${BASE:-1}" = 1 ]; then
   mkdir -p usr/bin usr/sbin usr/lib usr/lib64 etc tmp proc sys dev run var/lib var/log var/cache root home
   for name in bin sbin lib lib64; do ln -s "usr/$name" "$name"; done
 fi
-mkdir -p var/lib/dpkg/status.d usr/bin
+mkdir -p var/lib/dpkg/status.d var/lib/dpkg/info usr/bin
 for deb in /debs/*.deb; do
   mkdir -p /work/control
   cd /work
@@ -22,13 +22,15 @@ for deb in /debs/*.deb; do
     echo "unpack: $deb holds no data.tar.xz and control.tar.xz; other compressions are not supported" >&2
     exit 1
   fi
-  unxz -c data.tar.xz | tar -x -C /out
+  unxz -c data.tar.xz | tar -x -v -C /out > list
   unxz -c control.tar.xz | tar -x -C /work/control
   # The file's first line is `Package: NAME`.
   name=$(sed -n 's/^Package: //p' control/control)
   sed '/^Package:/a Status: install ok installed' control/control > "/out/var/lib/dpkg/status.d/$name"
   if [ -f control/md5sums ]; then cp control/md5sums "/out/var/lib/dpkg/status.d/$name.md5sums"; fi
-  rm -rf /work/control /work/data.tar.xz /work/control.tar.xz /work/debian-binary
+  # As dpkg keeps it: md5sums name neither links nor configuration files, and each of them has an owner too.
+  sed -e 's,^\./*,/,' -e 's,\(.\)/$,\1,' -e 's,^/$,/.,' list > "/out/var/lib/dpkg/info/$name.list"
+  rm -rf /work/control /work/list /work/data.tar.xz /work/control.tar.xz /work/debian-binary
 done
 cd /out
 

@@ -1,0 +1,26 @@
+"""What a build leaves in its output folder, by name; the image layout of a target is the folder of its name.
+
+One folder a kind, one file a target: `release` attests from here, `verify` and `explain` read from here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: ``{"predicateType", …}``: an in-toto Statement v1 whose subject is the image's manifest.
+PROVENANCE = "provenance/{target}.json"
+#: CycloneDX 1.6 of what is in the image, and of what built it; SPDX 2.3 of the first.
+SBOM, BUILD_SBOM, SPDX = "sbom/{target}.cdx.json", "sbom/{target}.build.cdx.json", "sbom/{target}.spdx.json"
+#: Trivy's reports of an image; ``source`` is a target too here.
+REPORT, SARIF = "scan/{target}.json", "scan/{target}.sarif"
+#: pass, fail or incomplete, with all that it was judged by: the one of a whole build.
+VERDICT = "scan/verdict.json"
+#: The exceptions that are in force, as OpenVEX.
+VEX = "vex/{target}.openvex.json"
+
+
+def path(output: Path, name: str, target: str = "") -> Path:
+    """The place of a file, its folder made."""
+    place = output / name.format(target=target)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
