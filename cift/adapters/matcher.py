@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import json
 import os
+import struct
 import sys
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from typing import Any
 
 _LINGER = 2.0
 _TAPE = 1000
+_ACCOUNT = 1
 
 
 def folder() -> Path:
@@ -26,37 +28,56 @@ def folder() -> Path:
 
 
 class Matcher:
-    """The books, by symbol, and their tapes."""
+    """The core, the numbers of its instruments, and the tapes by symbol."""
 
     def __init__(self) -> None:
-        from cift_core import Book
+        import cift_core
 
-        self._new_book = Book
-        self._books: dict[str, Any] = {}
+        self._names = cift_core
+        self._core = cift_core.Core()
+        self._numbers: dict[str, int] = {}
         self._tapes: dict[str, deque[Sequence[int]]] = {}
+        self._sequence = self._last_order = 0
         self.epoch = time.time_ns()
 
-    def _book(self, symbol: str) -> Any:
-        if symbol not in self._books:
-            self._books[symbol] = self._new_book()
+    def _number(self, symbol: str) -> int:
+        if symbol not in self._numbers:
+            names = self._names
+            self._numbers[symbol] = number = len(self._numbers) + 1
             self._tapes[symbol] = deque(maxlen=_TAPE)
-        return self._books[symbol]
+            self._sequence += 1
+            define = (self._sequence, 0, number, names.CommandKind.DEFINE, names.InstrumentState.OPEN)
+            self._core.apply(struct.pack(names.INSTRUMENT_FORMAT, *define, 1, 1, 1, names.MAX_PRICE))
+        return self._numbers[symbol]
+
+    def _apply(self, *command: int) -> list[tuple[int, ...]]:
+        """The events of a command that lacks its sequence and time."""
+        self._sequence += 1
+        events = self._core.apply(struct.pack(self._names.COMMAND_FORMAT, self._sequence, 0, *command))
+        return list(struct.iter_unpack(self._names.EVENT_FORMAT, events))
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        symbol = request.get("symbol", "")
-        book = self._book(symbol)
+        symbol, names = request.get("symbol", ""), self._names
+        number = self._number(symbol) if symbol else 0
         match request["do"]:
             case "submit":
-                order, remaining, trades = book.submit(request["buy"], request["price"], request["quantity"])
+                self._last_order = order = self._last_order + 1
+                side = names.Side.BUY if request["buy"] else names.Side.SELL
+                how = (names.OrderType.LIMIT, names.TimeInForce.GTC, names.SelfTrade.ALLOW, 0)
+                price, quantity = request["price"], request["quantity"]
+                what = (_ACCOUNT, order, quantity, 0, price, 0, 0)
+                events = self._apply(number, names.CommandKind.NEW, side, *how, *what)
+                # Trade id, maker, taker, price, quantity.
+                trades = [[e[17], e[14], e[9], e[11], e[12]] for e in events if e[3] == names.EventKind.TRADE]
                 self._tapes[symbol].extend(trades)
-                return {"id": order, "remaining": remaining, "trades": trades}
+                return {"id": order, "remaining": events[-1][13], "trades": trades}
             case "cancel":
-                try:
-                    return {"remaining": book.cancel(request["id"])}
-                except KeyError:
-                    return {"unknown": True}
+                what = (_ACCOUNT, request["id"], 0, 0, 0, 0, 0)
+                (event,) = self._apply(number, names.CommandKind.CANCEL, 0, 0, 0, 0, 0, *what)
+                return {"unknown": True} if event[3] == names.EventKind.REJECTED else {"remaining": event[12]}
             case "book":
-                return {"bids": book.depth(True, request["depth"]), "asks": book.depth(False, request["depth"])}
+                bids, asks = self._core.depth(number, request["depth"])
+                return {"bids": bids, "asks": asks}
             case "trades":
                 return {"trades": list(self._tapes[symbol])[-request["limit"] :][::-1]}
             case "ping":

@@ -32,15 +32,6 @@ def test_a_decimal_survives_the_way_to_ticks_and_back() -> None:
     assert traded.quantity(traded.lots("0.001")) == "0.001"
 
 
-def test_the_core_matches_by_price_then_time() -> None:
-    book = core.Book()
-    first, second = book.submit(False, 101, 5)[0], book.submit(False, 100, 5)[0]
-    _, remaining, trades = book.submit(True, 101, 7)
-    assert remaining == 0
-    assert [(maker, price, quantity) for _, maker, _, price, quantity in trades] == [(second, 100, 5), (first, 101, 2)]
-    assert book.depth(False, 5) == [(101, 3, 1)]
-
-
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.socket() as probe:
