@@ -20,11 +20,12 @@ class Op:
     verb: str
     args: dict[str, Any] = field(default_factory=dict)
     inputs: tuple[Op, ...] = ()
+    #: Worked out at once from the digests of the inputs: later it would recurse through the whole graph.
+    digest: str = field(init=False)
 
-    @cached_property
-    def digest(self) -> str:
+    def __post_init__(self) -> None:
         text = json.dumps([self.verb, self.args, [op.digest for op in self.inputs]], sort_keys=True, default=_plain)
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        object.__setattr__(self, "digest", hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest())
 
     def __hash__(self) -> int:
         return hash(self.digest)

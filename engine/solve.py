@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,14 @@ from engine.tree import BEGINNING, EMPTY, Entry, file_entry, link_entry
 from engine.trees import Trees, parts_of
 
 
+@dataclass(slots=True)
+class _Shared:
+    """Work under way or done, and how many wait for it."""
+
+    task: asyncio.Future[Any]
+    waiting: int = 0
+
+
 class Solver:
     """Solves operations against one store. Belongs to one event loop."""
 
@@ -33,24 +41,26 @@ class Solver:
         self.on_event = on_event
         self.slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         self._tools: Tools | None = None
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._running: dict[str, _Shared] = {}
 
     async def once(self, key: str, work: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of ``work`` for this key, asked for any number of times at once, worked out once.
 
-        Failures are not kept: who asks again later, tries again.
+        Failures are not kept: who asks again later, tries again. Work that nobody waits for any more is cancelled.
         """
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.ensure_future(work())
-            self._running[key] = task
-
-            def done(finished: asyncio.Task[Any]) -> None:
-                if finished.cancelled() or finished.exception() is not None:
-                    self._running.pop(key, None)
-
-            task.add_done_callback(done)
-        return await asyncio.shield(task)
+        shared = self._running.get(key)
+        if shared is None:
+            shared = self._running[key] = _Shared(asyncio.ensure_future(work()))
+        shared.waiting += 1
+        try:
+            return await asyncio.shield(shared.task)
+        except BaseException:
+            if self._running.get(key) is shared and (shared.waiting == 1 or shared.task.done()):
+                del self._running[key]
+                shared.task.cancel()
+            raise
+        finally:
+            shared.waiting -= 1
 
     async def tools(self) -> Tools:
         if self._tools is None:
@@ -60,16 +70,17 @@ class Solver:
 
     def forget(self, op: Op) -> None:
         """Drop what this session knows of an operation and of all that it is made from."""
-        self._running.pop("op " + op.digest, None)
-        for source in op.inputs:
-            self.forget(source)
-        step = op.args.get("step")
-        if isinstance(step, Exec):
-            self._running.pop("step " + step.digest, None)
-            self.forget(step.container.root)
-            for mount in step.container.mounts:
-                if mount.op is not None:
-                    self.forget(mount.op)
+        todo, seen = [op], {op.digest}
+        while todo:
+            here = todo.pop()
+            self._running.pop("op " + here.digest, None)
+            sources = list(here.inputs)
+            step = here.args.get("step")
+            if isinstance(step, Exec):
+                self._running.pop("step " + step.digest, None)
+                sources += [step.container.root, *(m.op for m in step.container.mounts if m.op is not None)]
+            todo += [source for source in sources if source.digest not in seen]
+            seen.update(source.digest for source in sources)
 
     async def solve(self, op: Op) -> Entry:
         """The tree or file of an operation.

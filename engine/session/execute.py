@@ -1,24 +1,21 @@
-"""Executing a query: parsed by graphql-core, checked against the surface, resolved by ``engine.api``.
+"""Carrying out a plan: resolvers called, siblings at once, the answer written as JSON text as it comes.
 
-A whole query validator is not needed for chains of fields and costs more than the session itself; what it would catch
-is caught here at the field that it concerns, with the field's name.
+A chain of calls is followed in a loop, so that its length is no depth of coroutines, of tasks or of nested objects.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLError, Source, parse
-from graphql.language import ast as g
+from engine.errors import EngineError
+from engine.session.plan import Fields, Plan, Planned, Schema
 
-from engine.errors import EngineError, Refused
-
-DEEPEST = 900
-_LARGEST_INT = 2**53
+#: A path of an answer, the last part first: ``(part, rest)``.
+Path = tuple[Any, "Path"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,221 +27,107 @@ class Context:
     version: str
 
 
-Resolver = Callable[..., Any]
+class _Failed(Exception):
+    """Fields that failed: ``(error, path, place in the text)`` of each."""
+
+    def __init__(self, problems: list[tuple[Exception, Path, int]]) -> None:
+        super().__init__(str(problems[0][0]))
+        self.problems = problems
 
 
-class Schema:
-    """The surface, indexed."""
-
-    def __init__(self, surface: dict[str, Any], resolvers: dict[str, dict[str, Resolver]]) -> None:
-        self.surface = surface
-        self.types = {t["name"]: t for t in surface["types"]}
-        self.fields = {
-            t["name"]: {f["name"]: f for f in t["fields"] or ()}
-            for t in surface["types"]
-            if t["kind"] in ("OBJECT", "INTERFACE")
-        }
-        self.resolvers = resolvers
-
-
-def too_deep(text: str) -> bool:
-    depth = deepest = 0
-    quoted = False
-    for char in text.replace("\\\\", "").replace('\\"', ""):
-        if char == '"':
-            quoted = not quoted
-        elif not quoted and char in "{[(":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif not quoted and char in "}])":
-            depth -= 1
-    return deepest > DEEPEST
-
-
-async def execute(schema: Schema, context: Context, body: dict[str, Any]) -> dict[str, Any]:
-    """The response object of a request object (GraphQL over HTTP)."""
-    text = body.get("query")
-    if not isinstance(text, str):
-        return {"errors": [{"message": "the request has no query"}]}
-    if too_deep(text):
-        return {"errors": [{"message": f"the query is nested deeper than {DEEPEST} levels"}]}
+async def execute(schema: Schema, context: Context, plan: Plan) -> str:
+    """The response of a plan, as JSON text. Where fields fail there is no data, and an error for each."""
     try:
-        document = parse(Source(text), no_location=False)
-    except GraphQLError as error:
-        return {"errors": [error.formatted]}
-    except RecursionError:
-        return {"errors": [{"message": "the query is nested too deep"}]}
-    operations = [d for d in document.definitions if isinstance(d, g.OperationDefinitionNode)]
-    wanted = body.get("operationName")
-    chosen = [o for o in operations if not wanted or (o.name and o.name.value == wanted)]
-    if len(chosen) != 1:
-        return {"errors": [{"message": "the request must name one operation"}]}
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, g.FragmentDefinitionNode)}
-    variables = body.get("variables") or {}
-    run = _Run(schema, context, fragments, {**_defaults(chosen[0]), **variables})
-    try:
-        return {"data": await run.select("Query", None, chosen[0].selection_set, [])}
+        return f'{{"data":{await _Run(schema, context).select(plan.fields, "Query", None, None)}}}'
     except _Failed as failed:
-        cause = failed.error
-        extensions = cause.extensions() if isinstance(cause, EngineError) else {}
-        return {
-            "data": None,
-            "errors": [
-                {
-                    "message": str(cause) or type(cause).__name__,
-                    "path": failed.path,
-                    "locations": failed.locations,
-                    **({"extensions": extensions} if extensions else {}),
-                }
-            ],
-        }
+        errors = [problem(error, plan, path, at) for error, path, at in failed.problems]
+        return json.dumps({"errors": errors, "data": None})
 
 
-def _defaults(operation: g.OperationDefinitionNode) -> dict[str, Any]:
+def problem(error: Exception, plan: Plan, path: Path, at: int) -> dict[str, Any]:
+    """An entry of ``errors`` of a response."""
+    parts = []
+    while path is not None:
+        parts.append(path[0])
+        path = path[1]
+    line, column = plan.document.place(at)
+    extensions = error.extensions() if isinstance(error, EngineError) else {}
     return {
-        v.variable.name.value: _literal(v.default_value, {})
-        for v in operation.variable_definitions or ()
-        if v.default_value is not None
+        "message": str(error) or type(error).__name__,
+        "path": parts[::-1],
+        "locations": [{"line": line, "column": column}],
+        **({"extensions": extensions} if extensions else {}),
     }
 
 
-class _Failed(Exception):
-    def __init__(self, error: Exception, path: list[Any], field: g.FieldNode) -> None:
-        super().__init__(str(error))
-        self.error, self.path = error, path
-        location = field.loc
-        self.locations = (
-            [{"line": location.start_token.line, "column": location.start_token.column}] if location else []
-        )
-
-
-def _literal(node: Any, variables: dict[str, Any]) -> Any:
-    match node:
-        case g.VariableNode():
-            return variables.get(node.name.value)
-        case g.StringValueNode() | g.EnumValueNode() | g.BooleanValueNode():
-            return node.value
-        case g.IntValueNode():
-            return int(node.value)
-        case g.FloatValueNode():
-            return float(node.value)
-        case g.NullValueNode():
-            return None
-        case g.ListValueNode():
-            return [_literal(v, variables) for v in node.values]
-        case g.ObjectValueNode():
-            return {f.name.value: _literal(f.value, variables) for f in node.fields}
-    raise EngineError(f"unknown kind of value: {type(node).__name__}")
-
-
 class _Run:
-    def __init__(self, schema: Schema, context: Context, fragments: dict[str, Any], variables: dict[str, Any]) -> None:
-        self.schema, self.context, self.fragments, self.variables = schema, context, fragments, variables
+    def __init__(self, schema: Schema, context: Context) -> None:
+        self.schema, self.context = schema, context
 
-    def _flat(self, selections: Any, kind: str) -> list[g.FieldNode]:
-        out: list[g.FieldNode] = []
-        for node in selections.selections:
-            if isinstance(node, g.FieldNode):
-                out.append(node)
-                continue
-            fragment = node if isinstance(node, g.InlineFragmentNode) else self.fragments.get(node.name.value)
-            if fragment is None:
-                raise EngineError(f"unknown fragment {node.name.value!r}")
-            condition = fragment.type_condition.name.value if fragment.type_condition else kind
-            if condition in (kind, "Node"):
-                out += self._flat(fragment.selection_set, kind)
-        return out
+    async def select(self, fields: Fields, kind: str, value: Any, path: Path) -> str:
+        before: list[str] = []
+        while True:
+            wanted = [f for (_, only), f in fields.items() if all(kind == name for name in only)]
+            if len(wanted) != 1:
+                answers = await self._all([self._one(f, kind, value, (f.key, path)) for f in wanted])
+                text = "{" + ",".join(f"{json.dumps(f.key)}:{a}" for f, a in zip(wanted, answers, strict=True)) + "}"
+                break
+            field = wanted[0]
+            path = (field.key, path)
+            before.append(f"{{{json.dumps(field.key)}:")
+            answer = await self._resolved(field, kind, value, path)
+            below = self._below(field, answer)
+            if below is None:
+                text = await self._completed(field, answer, path)
+                break
+            fields, (kind, value) = below
+        return "".join(before) + text + "}" * len(before)
 
-    async def select(self, kind: str, value: Any, selections: Any, path: list[Any]) -> dict[str, Any]:
-        fields = self._flat(selections, kind)
-
-        async def one(field: g.FieldNode) -> Any:
-            at = [*path, field.alias.value if field.alias else field.name.value]
-            try:
-                return await self.field(kind, value, field, at)
-            except (_Failed, asyncio.CancelledError):
-                raise
-            except Exception as error:
-                raise _Failed(error, at, field) from error
-
-        answers = await asyncio.gather(*(one(field) for field in fields))
-        return {(f.alias.value if f.alias else f.name.value): answer for f, answer in zip(fields, answers, strict=True)}
-
-    async def field(self, kind: str, value: Any, field: g.FieldNode, path: list[Any]) -> Any:
-        name = field.name.value
-        if name == "__typename":
-            return kind
-        if kind == "Query" and name in ("__schema", "__type"):
-            raise EngineError("an introspection must be an operation of its own")
-        definition = self.schema.fields[kind].get(name)
-        if definition is None:
-            raise EngineError(f"Cannot query field {name!r} on type {kind!r}.")
-        resolver = self.schema.resolvers.get(kind, {}).get(name)
-        if resolver is None:
-            raise Refused(f"{kind}.{name}")
-        arguments = self._arguments(kind, definition, field)
-        answer = resolver(self.context, value, **arguments)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        return await self._complete(definition["type"], answer, field, path)
-
-    def _arguments(self, kind: str, definition: dict[str, Any], field: g.FieldNode) -> dict[str, Any]:
-        known = {a["name"]: a for a in definition["args"]}
-        given: dict[str, Any] = {}
-        for node in field.arguments or ():
-            name = node.name.value
-            if name not in known:
-                raise EngineError(f"Unknown argument {name!r} on field '{kind}.{field.name.value}'.")
-            value = _literal(node.value, self.variables)
-            given[name] = self._coerce(known[name]["type"], value, f"{kind}.{field.name.value}({name})")
-        for name, argument in known.items():
-            if argument["type"]["kind"] == "NON_NULL" and given.get(name) is None:
-                raise EngineError(f"{kind}.{field.name.value}: argument {name!r} is required")
-        return {name: value for name, value in given.items() if value is not None}
-
-    def _coerce(self, reference: dict[str, Any], value: Any, where: str) -> Any:
-        if value is None:
-            if reference["kind"] == "NON_NULL":
-                raise EngineError(f"{where}: null is not allowed")
+    def _below(self, field: Planned, answer: Any) -> tuple[Fields, tuple[str, Any]] | None:
+        """What is asked of a single object, and the object."""
+        if field.below is None or answer is None or isinstance(answer, list):
             return None
-        if reference["kind"] == "NON_NULL":
-            return self._coerce(reference["ofType"], value, where)
-        if reference["kind"] == "LIST":
-            items = value if isinstance(value, list) else [value]
-            return [self._coerce(reference["ofType"], item, where) for item in items]
-        name = reference["name"]
-        if reference["kind"] == "ENUM":
-            values = {v["name"] for v in self.schema.types[name]["enumValues"]}
-            if value not in values:
-                raise EngineError(f"{where}: {value!r} is not one of {', '.join(sorted(values))}")
-        elif reference["kind"] == "INPUT_OBJECT":
-            if not isinstance(value, dict):
-                raise EngineError(f"{where}: an object is needed")
-        elif (
-            (name == "Int" and (type(value) is not int or abs(value) > _LARGEST_INT))
-            or (name == "Boolean" and not isinstance(value, bool))
-            or (name in ("String", "ID") and not isinstance(value, str))
-        ):
-            raise EngineError(f"{where}: {value!r} is not of type {name}")
-        return value
+        return field.below, self._typed(field.reference, answer)
 
-    async def _complete(self, reference: dict[str, Any], value: Any, field: g.FieldNode, path: list[Any]) -> Any:
-        if reference["kind"] == "NON_NULL":
+    def _typed(self, reference: dict[str, Any], value: Any) -> tuple[str, Any]:
+        while reference["kind"] in ("NON_NULL", "LIST"):
             reference = reference["ofType"]
-        if value is None:
-            return None
-        if reference["kind"] == "LIST":
-            answers: list[Awaitable[Any]] = [
-                self._complete(reference["ofType"], item, field, [*path, n]) for n, item in enumerate(value)
-            ]
-            return list(await asyncio.gather(*answers))
-        if reference["kind"] in ("OBJECT", "INTERFACE"):
-            kind = reference["name"]
-            if kind == "Node":
-                kind, value = value
-            if field.selection_set is None:
-                raise EngineError(f"field {field.name.value!r} of type {kind!r} must have a selection of subfields")
-            return await self.select(kind, value, field.selection_set, path)
-        if field.selection_set is not None:
-            raise EngineError(f"field {field.name.value!r} has no subfields")
-        return value
+        return value if reference["kind"] == "INTERFACE" else (reference["name"], value)
+
+    async def _all(self, works: list[Any]) -> list[str]:
+        """All answers, worked out at once; all failures together where there are any."""
+        answers = await asyncio.gather(*works, return_exceptions=True)
+        problems: list[tuple[Exception, Path, int]] = []
+        for answer in answers:
+            if isinstance(answer, _Failed):
+                problems += answer.problems
+            elif isinstance(answer, BaseException):
+                raise answer
+        if problems:
+            raise _Failed(problems)
+        return [str(a) for a in answers]
+
+    async def _one(self, field: Planned, kind: str, value: Any, path: Path) -> str:
+        return await self._completed(field, await self._resolved(field, kind, value, path), path)
+
+    async def _resolved(self, field: Planned, kind: str, value: Any, path: Path) -> Any:
+        if field.name == "__typename":
+            return kind
+        try:
+            resolver = field.resolver or self.schema.resolver(kind, field.name, field.arguments)
+            answer = resolver(self.context, value, **field.arguments)
+            return await answer if inspect.isawaitable(answer) else answer
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise _Failed([(error, path, field.at)]) from error
+
+    async def _completed(self, field: Planned, answer: Any, path: Path) -> str:
+        if answer is None or field.below is None:
+            return json.dumps(answer)
+        if isinstance(answer, list):
+            fields, typed = field.below, [self._typed(field.reference, item) for item in answer]
+            items = [self.select(fields, kind, item, (n, path)) for n, (kind, item) in enumerate(typed)]
+            return "[" + ",".join(await self._all(items)) + "]"
+        kind, value = self._typed(field.reference, answer)
+        return await self.select(field.below, kind, value, path)

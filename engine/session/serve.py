@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
+import binascii
 import hmac
-import json
 import secrets
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -19,9 +17,13 @@ import h11
 
 from engine.errors import EngineError
 from engine.events import Event
+from engine.session.answer import Answers, problem
 from engine.store import Store
 
+#: Bytes of a request's body, and of its head.
 LARGEST_BODY = 256 << 20
+_LARGEST_HEAD = 1 << 16
+_HOSTS = ("127.0.0.1", "localhost")
 
 
 class Session:
@@ -44,8 +46,6 @@ class Session:
         return {"DAGGER_SESSION_PORT": str(self.port), "DAGGER_SESSION_TOKEN": self.token}
 
     def __enter__(self) -> Self:
-        # Programs build long chains, which are deep queries; the parser recurses a few calls a level.
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
         self._thread.start()
         self._ready.wait()
         if self._problem is not None:
@@ -70,15 +70,15 @@ class Session:
 
     async def _serve(self) -> None:
         from engine.api import RESOLVERS
-        from engine.session.execute import Context, Schema
+        from engine.session.execute import Context
+        from engine.session.plan import Schema
         from engine.session.surface import surface, version
         from engine.solve import Solver
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.solver = Solver(self.store, self._on_event)
-        self._schema = Schema(surface(self.store.root), RESOLVERS)
-        self._context = Context(self.solver, {}, "v" + version())
-        self._connections: set[asyncio.Task[None]] = set()
+        solver = Solver(self.store, self._on_event)
+        schema = Schema(surface(self.store.root), RESOLVERS)
+        self._answers = Answers(schema, Context(solver, {}, "v" + version()))
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 20)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
@@ -86,18 +86,21 @@ class Session:
         server.close()
         from engine.services import stop_all
 
-        await stop_all(self.solver)
+        await stop_all(solver)
         others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 16)
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD)
         try:
             while await self._exchange(connection, reader, writer):
                 connection.start_next_cycle()
-        except (h11.RemoteProtocolError, ConnectionError, asyncio.IncompleteReadError):
+        except h11.RemoteProtocolError as error:
+            with suppress(ConnectionError, h11.LocalProtocolError):
+                await _send(connection, writer, error.error_status_hint, problem(f"not HTTP: {error}"))
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
         except asyncio.CancelledError:
             # The session ends; asyncio's streams would report a connection that is cancelled as an error.
@@ -108,78 +111,84 @@ class Session:
     async def _exchange(
         self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
-        request, body = None, bytearray()
-        while True:
-            event = connection.next_event()
+        """One request and its answer; whether another can follow on the connection."""
+        request: h11.Request | None = None
+        body = bytearray()
+        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
             if event is h11.NEED_DATA:
-                data = await reader.read(1 << 18)
-                connection.receive_data(data)
-                if not data and request is None:
-                    return False
+                if connection.they_are_waiting_for_100_continue:
+                    writer.write(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+                connection.receive_data(await reader.read(1 << 18))
             elif isinstance(event, h11.Request):
                 request = event
+                refused = self._refused(request)
+                if refused is not None:
+                    await _send(connection, writer, *refused)
+                    return False
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > LARGEST_BODY:
-                    await self._answer(connection, writer, 413, {"errors": [{"message": "the request is too large"}]})
+                    await _send(connection, writer, 413, problem(f"a request has at most {LARGEST_BODY} bytes"))
                     return False
-            elif isinstance(event, h11.EndOfMessage):
-                break
             else:
                 return False
         assert request is not None
-        status, answer = await self._respond(request, bytes(body))
-        await self._answer(connection, writer, status, answer)
+        answered = await self._unless_gone(self._answers.respond(bytes(body)), connection, reader)
+        if answered is None:
+            return False
+        await _send(connection, writer, *answered)
         return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
-    async def _answer(self, connection: h11.Connection, writer: asyncio.StreamWriter, status: int, answer: Any) -> None:
-        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        headers = [("content-type", "application/json"), ("content-length", str(len(data)))]
-        for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=data), h11.EndOfMessage()):
-            sent = connection.send(event)
-            if sent:
-                writer.write(sent)
-        await writer.drain()
-
-    def _allowed(self, request: h11.Request) -> bool:
-        given = dict(request.headers).get(b"authorization", b"")
-        wanted = b"Basic " + base64.b64encode(self.token.encode() + b":")
-        return hmac.compare_digest(given, wanted)
-
-    async def _respond(self, request: h11.Request, body: bytes) -> tuple[int, Any]:
-        from engine.session.execute import execute
-
-        if not self._allowed(request):
-            return 401, {"errors": [{"message": "the session token is missing or wrong"}]}
-        if request.target.split(b"?")[0] != b"/query" or request.method != b"POST":
-            return 404, {"errors": [{"message": "only POST /query is served here"}]}
+    async def _unless_gone(
+        self, work: Coroutine[Any, Any, tuple[int, bytes]], connection: h11.Connection, reader: asyncio.StreamReader
+    ) -> tuple[int, bytes] | None:
+        """The answer, or None when the client leaves before it is there: what only it waited for is then cancelled."""
+        answer = asyncio.ensure_future(work)
+        more = asyncio.ensure_future(reader.read(1 << 16))
         try:
-            payload = json.loads(body)
-            if not isinstance(payload, dict):
-                raise ValueError("not an object")
-        except (ValueError, RecursionError) as error:
-            return 400, {"errors": [{"message": f"the request is not JSON: {error}"}]}
-        query = payload.get("query")
-        if isinstance(query, str) and "__schema" in query:
-            return 200, await asyncio.to_thread(self._introspect, query)
+            await asyncio.wait({answer, more}, return_when=asyncio.FIRST_COMPLETED)
+            if more.done() and (early := more.result()):
+                connection.receive_data(early)
+                return await answer
+            return await answer if answer.done() else None
+        finally:
+            for task in (answer, more):
+                task.cancel()
+            await asyncio.gather(answer, more, return_exceptions=True)
+
+    def _refused(self, request: h11.Request) -> tuple[int, bytes] | None:
+        """Why a request is not served: not from this machine's programs, not with the token, or not a query."""
+        headers = dict(request.headers)
+        host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0]
+        origin = headers.get(b"origin", b"http://localhost").decode("latin-1").partition("://")[2].partition(":")[0]
+        if host not in _HOSTS or origin not in _HOSTS:
+            return 403, problem("the session serves programs of this machine, not web pages: Host must be 127.0.0.1")
+        if not self._knows_token(headers.get(b"authorization", b"")):
+            return 401, problem("the session token is missing or wrong")
+        if request.target.partition(b"?")[0] != b"/query":
+            return 404, problem("only /query is served here")
+        if request.method != b"POST":
+            return 405, problem("a query is sent by POST")
+        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+            return 415, problem("a query is sent as application/json")
+        return None
+
+    def _knows_token(self, authorization: bytes) -> bool:
+        """Whether the token is the user name of Basic authentication (RFC 7617), as Dagger's SDKs send it."""
+        scheme, _, coded = authorization.partition(b" ")
         try:
-            return 200, await execute(self._schema, self._context, payload)
-        except (EngineError, RecursionError) as error:
-            return 200, {"errors": [{"message": str(error)}]}
+            user = base64.b64decode(coded.strip(), validate=True).partition(b":")[0]
+        except binascii.Error:
+            user = b""
+        return scheme.lower() == b"basic" and hmac.compare_digest(user, self.token.encode())
 
-    def _introspect(self, query: str) -> bytes:
-        """The answer to an introspection, from the store when the same was asked before."""
-        from engine.session.surface import FORMAT, version
 
-        digest = hashlib.sha256(f"{version()} {FORMAT} {query}".encode()).hexdigest()[:24]
-        path = self.store.root / f"introspection-{digest}.json"
-        if path.is_file():
-            return path.read_bytes()
-        from graphql import build_client_schema, graphql_sync
-
-        schema = build_client_schema({"__schema": self._schema.surface})  # type: ignore[typeddict-item]
-        answer = json.dumps(graphql_sync(schema, query).formatted, separators=(",", ":")).encode()
-        staged = self.store.tmp / digest
-        staged.write_bytes(answer)
-        staged.replace(path)
-        return answer
+async def _send(connection: h11.Connection, writer: asyncio.StreamWriter, status: int, data: bytes) -> None:
+    headers = [("content-type", "application/json"), ("content-length", str(len(data)))]
+    if status == 401:
+        headers.append(("www-authenticate", 'Basic realm="Dagger session"'))
+    if connection.their_state is not h11.DONE:
+        headers.append(("connection", "close"))
+    for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=data), h11.EndOfMessage()):
+        writer.write(connection.send(event) or b"")
+    await writer.drain()
