@@ -24,14 +24,18 @@ class Op:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        text = json.dumps([self.verb, self.args, [op.digest for op in self.inputs]], sort_keys=True, default=_plain)
-        object.__setattr__(self, "digest", hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest())
+        object.__setattr__(self, "digest", _digest([self.verb, self.args, [op.digest for op in self.inputs]]))
 
     def __hash__(self) -> int:
         return hash(self.digest)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Op) and other.digest == self.digest
+
+
+def _digest(parts: list[Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _plain(value: object) -> object:
@@ -53,7 +57,7 @@ class Secret:
 
     @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(["secret", self.name, self.uri, self.cache_key]).encode()).hexdigest()
+        return _digest(["secret", self.name, self.uri, self.cache_key])
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,12 @@ class CacheVolume:
     key: str
     source: Op | None = None
     owner: str = ""
+    sharing: str = "SHARED"
 
     @cached_property
     def digest(self) -> str:
         source = self.source.digest if self.source else None
-        return hashlib.sha256(json.dumps(["cache", self.key, source, self.owner]).encode()).hexdigest()
+        return _digest(["cache", self.key, source, self.owner, self.sharing])
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,9 @@ class Mount:
     read_only: bool = False
     sharing: str = "SHARED"
 
+    def change(self, **changes: Any) -> Mount:
+        return replace(self, **changes)
+
     @cached_property
     def digest(self) -> str:
         parts = [
@@ -99,7 +107,7 @@ class Mount:
             self.read_only,
             self.sharing,
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return _digest(parts)
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,10 @@ class Container:
     ports: tuple[Port, ...] = ()
     healthcheck: tuple[tuple[str, Any], ...] = ()
     image_config: str = ""
+    #: The registry's reference that it was pulled by, as long as nothing in its files has changed.
+    image_ref: str = ""
+    #: Whether the default arguments were set on purpose; a service then leaves the entrypoint out.
+    default_args_set: bool = False
     last: Exec | None = None
 
     def change(self, **changes: Any) -> Container:
@@ -154,9 +166,11 @@ class Container:
             [(p.port, p.protocol, p.description, p.experimental_skip_healthcheck) for p in self.ports],
             self.healthcheck,
             self.image_config,
+            self.image_ref,
+            self.default_args_set,
             self.last.digest if self.last else None,
         ]
-        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        return _digest(parts)
 
 
 @dataclass(frozen=True)
@@ -170,6 +184,7 @@ class Exec:
     redirect_stdout: str = ""
     redirect_stderr: str = ""
     expect: str = "SUCCESS"
+    no_init: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -181,8 +196,9 @@ class Exec:
             self.redirect_stdout,
             self.redirect_stderr,
             self.expect,
+            self.no_init,
         ]
-        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        return _digest(parts)
 
 
 @dataclass(frozen=True)
@@ -210,4 +226,4 @@ class Service:
             self.host,
             self.hostname,
         ]
-        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        return _digest(parts)

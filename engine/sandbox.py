@@ -151,6 +151,8 @@ def words_of(tools: Tools, command: Command, descriptors: list[int], status: int
     for name, value in command.environment.items():
         words += ["--setenv", name, value]
     words += ["--chdir", command.workdir, *command.extra, "--json-status-fd", str(status)]
+    if any("\0" in word for word in (*words, *command.args)):
+        raise EngineError("a path, variable or argument of a step has a NUL character in it, which none can have")
     args = os.memfd_create("args")
     os.write(args, b"\0".join(word.encode("utf-8", "surrogateescape") for word in words) + b"\0")
     os.lseek(args, 0, os.SEEK_SET)

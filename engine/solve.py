@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -174,12 +175,28 @@ class Solver:
             raise EngineError(f"path {path} is a directory, not a file")
         return found
 
-    async def _put_file(self, root: Entry, source: Entry, path: str, mode: int | None, owner: str) -> Entry:
-        entry = source if mode is None else replace(source, mode=mode)
+    async def _put_file(
+        self, root: Entry, source: Entry, path: str, mode: int | None, owner: str, name: str, into: bool
+    ) -> Entry:
+        """A file copied to a path, or under its own name into the folder that is there or that the path asks for."""
+        entry = source if mode is None else replace(source, mode=mode & 0o7777)
         if owner:
             uid, gid = resolve_owner(self.store, self.trees, root, owner)
             entry = replace(entry, uid=uid, gid=gid)
+        found = self.trees.find(root, path)
+        if into or (found is not None and found.kind == "d"):
+            path = f"{path}/{name}"
         return self.trees.put(root, path, entry)
+
+    async def _write_file(self, root: Entry, source: Entry, path: str) -> Entry:
+        """A file's new content: through a link, and with the mode and owner that it had."""
+        found = self.trees.locate(root, path)
+        if found is None:
+            return self.trees.put(root, self.trees.aim(root, path), source)
+        at, old = found
+        if old.kind == "d":
+            raise EngineError(f"open {path}: is a directory")
+        return self.trees.put(root, at, replace(source, mode=old.mode, uid=old.uid, gid=old.gid))
 
     async def _put_directory(
         self,
@@ -213,16 +230,10 @@ class Solver:
     async def _symlink(self, root: Entry, path: str, target: str) -> Entry:
         return self.trees.put(root, path, link_entry(target))
 
-    async def _remove(self, root: Entry, paths: list[str], only: str) -> Entry:
+    async def _remove(self, root: Entry, paths: list[str]) -> Entry:
         for path in paths:
-            if any(char in path for char in "*?["):
-                matched = [p for p in self.trees.glob(root, path.lstrip("/")) if not (only == "f" and p.endswith("/"))]
-            else:
-                matched = [path]
-            for name in matched:
-                found = self.trees.find(root, name, follow=False)
-                if found is not None and (only != "f" or found.kind != "d"):
-                    root = self.trees.remove(root, name)
+            for name in self.trees.glob(root, path) if any(char in path for char in "*?[") else [path]:
+                root = self.trees.remove(root, name)
         return root
 
     async def _diff(self, lower: Entry, upper: Entry) -> Entry:
@@ -249,12 +260,20 @@ class Solver:
         )
 
     async def _replaced(self, file: Entry, search: str, replacement: str, every: bool, first_from: int | None) -> Entry:
-        text = self.store.read(file).decode()
-        start = 0 if first_from is None else sum(len(line) for line in text.splitlines(keepends=True)[: first_from - 1])
-        if search not in text[start:]:
-            raise EngineError(f"search string not found: {search!r}")
-        body = text[start:].replace(search, replacement, -1 if every else 1)
-        return self.keep_bytes((text[:start] + body).encode(), file.mode)
+        data, wanted = self.store.read(file), search.encode()
+        lines = data.split(b"\n")
+        start = len(b"\n".join(lines[: max((first_from or 1) - 1, 0)])) + ((first_from or 1) > 1)
+        count = data.count(wanted, start)
+        if not count and every:
+            return file
+        if not count:
+            raise EngineError("search string not found")
+        if count > 1 and not every and first_from is None:
+            places = [m.start() for m in re.finditer(re.escape(wanted), data)]
+            shown = ", ".join(_line_and_columns(data, at, len(wanted)) for at in places)
+            raise EngineError(f"search string found multiple times: {shown}")
+        body = data[start:].replace(wanted, replacement.encode(), -1 if every else 1)
+        return replace(self.keep_bytes(data[:start] + body, file.mode), uid=file.uid, gid=file.gid)
 
     async def _error(self, root: Entry, message: str) -> Entry:
         raise EngineError(message)
@@ -286,6 +305,11 @@ class Solver:
         from engine.oci import write_tarball
 
         return await asyncio.to_thread(write_tarball, self, list(zip(images, roots, strict=True)), docker, compression)
+
+
+def _line_and_columns(data: bytes, at: int, length: int) -> str:
+    start = data.rfind(b"\n", 0, at) + 1
+    return f"line {data.count(bytes([10]), 0, at) + 1} ({at - start}-{at - start + length})"
 
 
 def parts_raw(path: str) -> list[str]:

@@ -11,6 +11,8 @@ from engine.errors import EngineError
 from engine.patterns import Patterns, compiled
 from engine.tree import EMPTY, Entry, Node, directory_entry
 
+_MOST_LINKS = 255
+
 
 class Shelf(Protocol):
     """Where nodes are kept."""
@@ -60,7 +62,7 @@ class Trees:
                 return None
             if entry.kind == "l" and (todo or follow):
                 hops += 1
-                if hops > 40:
+                if hops > _MOST_LINKS:
                     raise EngineError(f"{path}: too many levels of symbolic links")
                 if entry.ref.startswith("/"):
                     stack = stack[:1]
@@ -91,6 +93,16 @@ class Trees:
             if found is not None and found[1].kind == "d":
                 return [*parts_of(found[0]), *names[n:]]
         return names
+
+    def aim(self, root: Entry, path: str) -> str:
+        """Where a write to a path lands: where the link that it ends in points to, as far as that is known."""
+        for _ in range(_MOST_LINKS):
+            names = self._real(root, path)
+            link = self.find(root, "/".join(names), follow=False) if names else None
+            if link is None or link.kind != "l":
+                return "/".join(names)
+            path = link.ref if link.ref.startswith("/") else "/".join([*names[:-1], link.ref])
+        raise EngineError(f"{path}: too many levels of symbolic links")
 
     def put(self, root: Entry, path: str, entry: Entry) -> Entry:
         names = self._real(root, path)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.api.containers import FIELDS as _CONTAINER
+from engine.api.configuration import FIELDS as _CONFIGURATION
 from engine.api.directories import DIRECTORY as _DIRECTORY
-from engine.api.directories import FILE as _FILE
+from engine.api.files import FIELDS as _FILE
+from engine.api.images import FIELDS as _IMAGES
 from engine.api.objects import identify
+from engine.api.places import FIELDS as _PLACES
 from engine.api.query import HOST as _HOST
 from engine.api.query import QUERY as _QUERY
 from engine.api.query import SECRET as _SECRET
 from engine.api.query import SERVICE as _SERVICE
+from engine.api.runs import FIELDS as _RUNS
 
 
 def _plain(*names: str) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def _plain(*names: str) -> dict[str, Any]:
 
 RESOLVERS: dict[str, dict[str, Any]] = {
     "Query": _QUERY,
-    "Container": _CONTAINER,
+    "Container": {**_CONFIGURATION, **_PLACES, **_RUNS, **_IMAGES},
     "Directory": _DIRECTORY,
     "File": _FILE,
     "Host": _HOST,
@@ -30,6 +33,9 @@ RESOLVERS: dict[str, dict[str, Any]] = {
     "EnvVariable": _plain("name", "value"),
     "Label": _plain("name", "value"),
     "Port": _plain("port", "protocol", "description", "experimentalSkipHealthcheck"),
+    "HealthcheckConfig": _plain("args", "shell", "interval", "timeout", "startPeriod", "startInterval", "retries"),
+    "SearchResult": _plain("filePath", "lineNumber", "absoluteOffset", "matchedLines", "submatches"),
+    "SearchSubmatch": _plain("text", "start", "end"),
     "Stat": _plain("name", "size", "permissions", "fileType"),
 }
 for _kind, _fields in RESOLVERS.items():

@@ -1,4 +1,4 @@
-"""Fields of ``Directory`` and ``File``."""
+"""Fields of ``Directory``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 
 from engine import folders
 from engine.api.objects import Directory, File, Record, identify, load, record
+from engine.api.search import search
 from engine.errors import EngineError
 from engine.graph import Op
 from engine.session.execute import Context
 from engine.tree import Entry
 
-_TYPES = {"f": ("REGULAR_TYPE", "REGULAR"), "d": ("DIRECTORY_TYPE", "DIRECTORY"), "l": ("SYMLINK_TYPE", "SYMLINK")}
+TYPES = {"f": ("REGULAR_TYPE", "REGULAR"), "d": ("DIRECTORY_TYPE", "DIRECTORY"), "l": ("SYMLINK_TYPE", "SYMLINK")}
+
+_LONGEST_NAME = 255
 
 
 async def _found(ctx: Context, op: Op, path: str, follow: bool) -> Entry | None:
@@ -24,9 +27,9 @@ async def _found(ctx: Context, op: Op, path: str, follow: bool) -> Entry | None:
 
 
 async def exists_in(ctx: Context, op: Op, path: str, expected: str, literal: bool) -> bool:
-    follow = not literal and expected not in _TYPES["l"]
+    follow = not literal and expected not in TYPES["l"]
     found = await _found(ctx, op, path, follow)
-    return found is not None and (not expected or expected in _TYPES[found.kind])
+    return found is not None and (not expected or expected in TYPES[found.kind])
 
 
 async def stat_in(ctx: Context, op: Op, path: str, literal: bool) -> Record:
@@ -37,7 +40,7 @@ async def stat_in(ctx: Context, op: Op, path: str, literal: bool) -> Record:
         name=posixpath.basename(path.rstrip("/")) or "/",
         size=found.size,
         permissions=found.mode,
-        fileType=_TYPES[found.kind][1],
+        fileType=TYPES[found.kind][1],
     )
 
 
@@ -85,14 +88,24 @@ def _made(tree: Directory, verb: str, arguments: dict[str, Any], *sources: Op) -
     return Directory(Op(verb, arguments, (tree.op, *sources)), tree.name)
 
 
-def with_directory(ctx: Context, tree: Directory, path: str, source: str, **o: Any) -> Directory:
+def with_directory(
+    ctx: Context,
+    tree: Directory,
+    path: str,
+    source: str,
+    exclude: list[str] | None = None,
+    include: list[str] | None = None,
+    gitignore: bool = False,
+    owner: str = "",
+    permissions: int | None = None,
+) -> Directory:
     arguments = {
         "path": path,
-        "include": o.get("include", []),
-        "exclude": o.get("exclude", []),
-        "use_gitignore": bool(o.get("gitignore")),
-        "owner": o.get("owner", ""),
-        "mode": o.get("permissions"),
+        "include": include or [],
+        "exclude": exclude or [],
+        "use_gitignore": gitignore,
+        "owner": owner,
+        "mode": permissions,
     }
     return _made(tree, "put_directory", arguments, load(ctx, source, "Directory").op)
 
@@ -100,29 +113,34 @@ def with_directory(ctx: Context, tree: Directory, path: str, source: str, **o: A
 def with_file(
     ctx: Context, tree: Directory, path: str, source: str, permissions: int | None = None, owner: str = ""
 ) -> Directory:
-    given = load(ctx, source, "File")
-    at = path + given.name if path.endswith("/") else path
-    return _made(tree, "put_file", {"path": at, "mode": permissions, "owner": owner}, given.op)
+    file = load(ctx, source, "File")
+    into = path.endswith(("/", "/."))
+    arguments = {"path": path, "mode": permissions, "owner": owner, "name": file.name, "into": into}
+    return _made(tree, "put_file", arguments, file.op)
 
 
 def with_files(
     ctx: Context, tree: Directory, path: str, sources: list[str], permissions: int | None = None
 ) -> Directory:
     for source in sources:
-        tree = with_file(ctx, tree, path.rstrip("/") + "/", source, permissions)
+        at = posixpath.join(path, load(ctx, source, "File").name)
+        tree = with_file(ctx, tree, at, source, permissions)
     return tree
 
 
 def with_new_file(ctx: Context, tree: Directory, path: str, contents: str, permissions: int = 0o644) -> Directory:
-    made = Op("bytes", {"data": contents, "mode": permissions})
-    return _made(tree, "put_file", {"path": path, "mode": None, "owner": ""}, made)
+    if len(posixpath.basename(path.rstrip("/"))) > _LONGEST_NAME:
+        raise EngineError(f"File name length exceeds the maximum supported {_LONGEST_NAME} characters")
+    made = Op("bytes", {"data": contents, "mode": permissions or 0o644})
+    return _made(tree, "write_file", {"path": path}, made)
 
 
-def without(only: str) -> Any:
-    def field(ctx: Context, tree: Directory, path: str = "", paths: list[str] | None = None) -> Directory:
-        return _made(tree, "remove", {"paths": paths if paths is not None else [path], "only": only})
+def without(ctx: Context, tree: Directory, path: str) -> Directory:
+    return without_files(ctx, tree, [path])
 
-    return field
+
+def without_files(ctx: Context, tree: Directory, paths: list[str]) -> Directory:
+    return _made(tree, "remove", {"paths": paths})
 
 
 def filtered(
@@ -163,6 +181,7 @@ DIRECTORY: dict[str, Any] = {
     "findUp": find_up,
     "glob": glob,
     "name": lambda ctx, tree: tree.name + ("" if tree.name.endswith("/") else "/"),
+    "search": search,
     "stat": lambda ctx, tree, path, doNotFollowSymlinks=False: stat_in(ctx, tree.op, path, doNotFollowSymlinks),
     "sync": sync,
     "withDirectory": with_directory,
@@ -175,76 +194,7 @@ DIRECTORY: dict[str, Any] = {
     "withNewFile": with_new_file,
     "withSymlink": lambda ctx, tree, target, linkName: _made(tree, "symlink", {"path": linkName, "target": target}),
     "withTimestamps": lambda ctx, tree, timestamp: _made(tree, "timestamps", {"seconds": timestamp}),
-    "withoutDirectory": without(""),
-    "withoutFile": without("f"),
-    "withoutFiles": without("f"),
-}
-
-
-async def contents(ctx: Context, file: File, offsetLines: int | None = None, limitLines: int | None = None) -> str:
-    data: bytes = ctx.solver.store.read(await ctx.solver.solve(file.op))
-    text = data.decode("utf-8", "replace")
-    if offsetLines is None and limitLines is None:
-        return text
-    lines = text.splitlines(keepends=True)[offsetLines or 0 :]
-    return "".join(lines if limitLines is None else lines[:limitLines])
-
-
-async def file_export(ctx: Context, file: File, path: str, allowParentDirPath: bool = False) -> str:
-    entry = await ctx.solver.solve(file.op)
-    target = Path(path)
-    if target.is_dir():
-        if not allowParentDirPath:
-            raise EngineError(f"{path} is a directory; name the file, or set allowParentDirPath")
-        target = target / file.name
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(folders.export_file, ctx.solver.store, entry, target)
-    except OSError as error:
-        raise EngineError(f"cannot write {path}: {error.strerror}") from None
-    return str(target)
-
-
-async def file_sync(ctx: Context, file: File) -> str:
-    await ctx.solver.solve(file.op)
-    return identify(ctx, "File", file)
-
-
-async def file_size(ctx: Context, file: File) -> int:
-    return int((await ctx.solver.solve(file.op)).size)
-
-
-async def file_digest(ctx: Context, file: File, excludeMetadata: bool = False) -> str:
-    from engine.tree import content_key
-
-    entry = await ctx.solver.solve(file.op)
-    return "sha256:" + (entry.ref if excludeMetadata else content_key(entry))
-
-
-async def file_stat(ctx: Context, file: File) -> Record:
-    entry = await ctx.solver.solve(file.op)
-    return record(name=file.name, size=entry.size, permissions=entry.mode, fileType=_TYPES["f"][1])
-
-
-def replaced(
-    ctx: Context, file: File, search: str, replacement: str, all: bool = False, firstFrom: int | None = None
-) -> File:
-    arguments = {"search": search, "replacement": replacement, "every": all, "first_from": firstFrom}
-    return File(Op("replaced", arguments, (file.op,)), file.name)
-
-
-FILE: dict[str, Any] = {
-    "chown": lambda ctx, file, owner: File(Op("chown", {"path": "", "owner": owner}, (file.op,)), file.name),
-    "contents": contents,
-    "digest": file_digest,
-    "export": file_export,
-    "name": lambda ctx, file: file.name,
-    "size": file_size,
-    "stat": file_stat,
-    "sync": file_sync,
-    "withName": lambda ctx, file, name: File(file.op, name),
-    "withReplaced": replaced,
-    "withTimestamps": lambda ctx, file, timestamp: File(
-        Op("timestamps", {"seconds": timestamp}, (file.op,)), file.name
-    ),
+    "withoutDirectory": without,
+    "withoutFile": without,
+    "withoutFiles": without_files,
 }

@@ -6,18 +6,21 @@ import itertools
 import os
 import platform as machine
 import posixpath
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from engine import services
-from engine.api.containers import port_record
-from engine.api.objects import Directory, File, Record, identify, load
+from engine.api.configuration import port_record
+from engine.api.objects import Directory, File, Record, identify, load, refusing
 from engine.errors import EngineError
 from engine.graph import CacheVolume, Container, Op, Secret, Service
 from engine.session.execute import Context
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
 _NONCE = itertools.count(1)
 
 
@@ -29,12 +32,10 @@ def container(ctx: Context, _: object, platform: str = "") -> Container:
     return Container(platform or default_platform(ctx))
 
 
-def http(
-    ctx: Context, _: object, url: str, name: str = "", permissions: int = 0o600, checksum: str = "", **o: Any
-) -> File:
-    for unsupported in ("authHeader", "experimentalServiceHost"):
-        if o.get(unsupported):
-            raise EngineError(f"Query.http({unsupported}) is not supported by the embedded engine")
+@refusing("authHeader", "experimentalServiceHost")
+def http(ctx: Context, _: object, url: str, name: str = "", permissions: int = 0o600, checksum: str = "") -> File:
+    if checksum and not _CHECKSUM.fullmatch(checksum):
+        raise EngineError(f'invalid checksum "{checksum}": sha256:… with 64 hexadecimal digits is needed')
     file_name = name or posixpath.basename(urlsplit(url).path) or "index"
     arguments = {"url": url, "checksum": checksum, "mode": permissions, "nonce": 0}
     return File(Op("http", arguments), file_name)
@@ -58,15 +59,23 @@ def _host_path(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
-def host_directory(ctx: Context, _: object, path: str, **o: Any) -> Directory:
+def host_directory(
+    ctx: Context,
+    _: object,
+    path: str,
+    exclude: list[str] | None = None,
+    include: list[str] | None = None,
+    noCache: bool = False,
+    gitignore: bool = False,
+) -> Directory:
     arguments = {
         "path": _host_path(path),
-        "include": o.get("include", []),
-        "exclude": o.get("exclude", []),
-        "use_gitignore": bool(o.get("gitignore")),
-        "nonce": next(_NONCE) if o.get("noCache") else 0,
+        "include": include or [],
+        "exclude": exclude or [],
+        "use_gitignore": gitignore,
+        "nonce": next(_NONCE) if noCache else 0,
     }
-    return Directory(Op("host_directory", arguments), posixpath.basename(_host_path(path)) or "/")
+    return Directory(Op("host_directory", arguments), "/")
 
 
 def host_file(ctx: Context, _: object, path: str, noCache: bool = False) -> File:
@@ -75,9 +84,11 @@ def host_file(ctx: Context, _: object, path: str, noCache: bool = False) -> File
 
 
 def host_find_up(ctx: Context, _: object, name: str, noCache: bool = False) -> str | None:
-    for folder in (Path.cwd(), *Path.cwd().parents):
+    """Looked up at each call, so that ``noCache`` asks for what is done anyway."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
         if (folder / name).exists():
-            return str(folder / name)
+            return os.path.relpath(folder / name, here)
     return None
 
 
@@ -85,14 +96,18 @@ def tunnel(
     ctx: Context, _: object, service: str, native: bool = False, ports: list[dict[str, Any]] | None = None
 ) -> Service:
     upstream = load(ctx, service, "Service")
-    forwards = [(p.get("frontend"), p["backend"], p.get("protocol", "TCP")) for p in ports or ()]
+    forwards = [(p.get("frontend"), p["backend"], p.get("protocol") or "TCP") for p in ports or ()]
+    if native or not forwards:
+        forwards += [(p.port if native else None, p.port, p.protocol) for p in upstream.ports]
     if not forwards:
-        forwards = [(p.port if native else None, p.port, p.protocol) for p in upstream.ports]
+        raise EngineError("no ports to forward: expose one on the service, or name them")
     return Service("tunnel", upstream=upstream, forwards=tuple(forwards))
 
 
 def host_service(ctx: Context, _: object, ports: list[dict[str, Any]], host: str = "localhost") -> Service:
-    forwards = tuple((p.get("frontend") or p["backend"], p["backend"], p.get("protocol", "TCP")) for p in ports)
+    if not ports:
+        raise EngineError("no ports specified")
+    forwards = tuple((p.get("frontend") or p["backend"], p["backend"], p.get("protocol") or "TCP") for p in ports)
     return Service("host", forwards=forwards, host=host)
 
 
@@ -125,14 +140,12 @@ async def hostname(ctx: Context, service: Service) -> str:
 
 
 def with_hostname(ctx: Context, service: Service, hostname: str) -> Service:
-    from dataclasses import replace
-
     return replace(service, hostname=hostname)
 
 
 QUERY: dict[str, Any] = {
     "cacheVolume": lambda ctx, _, key, source="", sharing="SHARED", owner="": CacheVolume(
-        key, load(ctx, source, "Directory").op if source else None, owner
+        key, load(ctx, source, "Directory").op if source else None, owner, sharing
     ),
     "container": container,
     "defaultPlatform": default_platform,

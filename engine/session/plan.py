@@ -213,7 +213,9 @@ class _Planner:
                     node.at,
                 )
             limits = (*only, condition) if condition != kind and not self.schema.is_interface(condition) else only
-            out += self._flat(fragment.selections or [], narrowed, limits, (*inside, *([node.name] if node.name else [])))
+            out += self._flat(
+                fragment.selections or [], narrowed, limits, (*inside, *([node.name] if node.name else []))
+            )
         return out
 
     def _included(self, node: Field | Fragment) -> bool:
