@@ -30,20 +30,20 @@ class Tools:
         return [str(base / loader), "--library-path", str(libraries), str(base / "usr/bin" / name)]
 
 
-def tools(store: Store) -> Tools:
-    """The tools, downloaded and unpacked when this store has them not yet.
+def tools(store: Store, lock_file: Path = LOCK) -> Tools:
+    """The tools of a lock, downloaded and unpacked when this store has them not yet.
 
     ``PIPELINES_SANDBOX_TOOLS`` names a folder that holds them unpacked already, for a site without a mirror.
 
     Raises:
         EngineError: a package cannot be had or is not the one that is locked.
     """
-    if given := os.environ.get("PIPELINES_SANDBOX_TOOLS"):
+    if lock_file == LOCK and (given := os.environ.get("PIPELINES_SANDBOX_TOOLS")):
         return Tools(Path(given))
     try:
-        text = LOCK.read_bytes()
+        text = lock_file.read_bytes()
     except OSError as error:
-        raise EngineError(f"{LOCK}: {error.strerror}; the engine needs it to find its sandbox") from None
+        raise EngineError(f"{lock_file}: {error.strerror}; the engine needs it to find its programs") from None
     folder = store.root / "tools" / hashlib.sha256(text).hexdigest()[:16]
     if folder.is_dir():
         return Tools(folder)
@@ -55,13 +55,13 @@ def tools(store: Store) -> Tools:
             return Tools(folder)
         staged = store.folder()
         try:
-            locked = lock.read(LOCK)
+            locked = lock.read(lock_file)
             mirrors = mirror.mirrors(os.environ)
             for package in locked.packages:
                 path = fetch.fetch(package, locked, mirrors, store.root / "tools")
                 deb.extract(path, staged)
         except ImageError as error:
             remove_tree(staged)
-            raise EngineError(f"the sandbox cannot be set up: {error}") from error
+            raise EngineError(f"the programs of {lock_file.name} cannot be set up: {error}") from error
         os.rename(staged, folder)
     return Tools(folder)

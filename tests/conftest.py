@@ -12,6 +12,10 @@ import pytest
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
+from tests.parts import registries  # noqa: E402
+from tests.parts.certificates import Certificates, make  # noqa: E402
+from tests.parts.registries import Registry  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def busybox() -> Path:
@@ -31,3 +35,32 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     yield {**os.environ, "PYTHONPATH": str(HERE)}
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority for servers on loopback, one a test process."""
+    return make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def plain_registry(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Registry]:
+    """A registry without the referrers API."""
+    with registries.without_referrers(tmp_path_factory.mktemp("plain"), certificates) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def new_registry(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Registry]:
+    """A registry with the referrers API."""
+    with registries.with_referrers(tmp_path_factory.mktemp("new"), certificates) as found:
+        yield found
+
+
+@pytest.fixture(params=["without referrers API", "with referrers API"])
+def registry(request: pytest.FixtureRequest) -> Registry:
+    """Each of the two."""
+    found: Registry = request.getfixturevalue(
+        "new_registry" if request.param.startswith("with r") else "plain_registry"
+    )
+    return found

@@ -1,0 +1,165 @@
+"""Two real registries on loopback with TLS and passwords: one without the referrers API, one with it.
+
+Without: Debian's ``docker-registry`` (distribution 2.8). With: the Go module ``ociregistry``, which keeps all in memory.
+A proxy stands before each, to make trouble when a test wants it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engine.store import default_root
+from tests.parts.certificates import Certificates
+from tests.parts.proxy import Proxy
+from tests.parts.toolbox import program
+
+USER = "publisher"
+PASSWORD = "k9-swordfish-Vq7"
+"""The password of both; what is searched for in all that a release leaves behind."""
+_BCRYPT = "$2y$04$fYOyCndINanLv.zk3rr0Eupbfp.H5tqcme0wsNpHrtMydAPvyElmu"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry that runs: ``host``, the proxy in front of it, and the folder of its files if it has one."""
+
+    host: str
+    proxy: Proxy
+    storage: Path
+    has_referrers: bool
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def running(words: list[str], url: str, log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
+    """A server, from when it answers until the context ends."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(words, stdout=out, stderr=out, env={**os.environ, **(environment or {})})
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                raise AssertionError(f"{words[0]} ended:\n{log.read_text()[-2000:]}")
+            try:
+                urllib.request.urlopen(url, timeout=5, context=_anyone()).close()
+                break
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            raise AssertionError(f"{words[0]} does not answer at {url}:\n{log.read_text()[-2000:]}")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _anyone() -> object:
+    import ssl
+
+    return ssl._create_unverified_context()
+
+
+@contextmanager
+def without_referrers(folder: Path, certificates: Certificates, around: list[str] | None = None) -> Iterator[Registry]:
+    """Debian's docker-registry; ``around`` are words before its own, of a sandbox."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage, port = folder / "storage", free_port()
+    storage.mkdir(exist_ok=True)
+    (folder / "htpasswd").write_text(f"{USER}:{_BCRYPT}\n")
+    (folder / "config.yml").write_text(
+        json.dumps(
+            {
+                "version": "0.1",
+                "log": {"level": "warn", "accesslog": {"disabled": True}},
+                "storage": {"filesystem": {"rootdirectory": str(storage)}, "delete": {"enabled": True}},
+                "http": {
+                    "addr": f"127.0.0.1:{port}",
+                    "secret": "of the tests",
+                    "tls": {"certificate": str(certificates.certificate), "key": str(certificates.key)},
+                },
+                "auth": {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}},
+            }
+        )
+    )
+    words = [*(around or []), *program("docker-registry"), "serve", str(folder / "config.yml")]
+    environment = {"OTEL_TRACES_EXPORTER": "none"}
+    with running(words, f"https://127.0.0.1:{port}/v2/", folder / "registry.log", environment):
+        proxy = Proxy(f"https://127.0.0.1:{port}", certificates)
+        try:
+            yield Registry(proxy.host, proxy, storage, False)
+        finally:
+            proxy.close()
+
+
+@contextmanager
+def with_referrers(folder: Path, certificates: Certificates) -> Iterator[Registry]:
+    """The registry of the Go module ``cuelabs.dev/go/oci/ociregistry``, all of it in memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    words = [str(own_registry()), f"127.0.0.1:{port}", str(certificates.certificate), str(certificates.key)]
+    environment = {"LOGIN": f"{USER}:{PASSWORD}"}
+    with running(words, f"https://127.0.0.1:{port}/v2/", folder / "registry.log", environment):
+        proxy = Proxy(f"https://127.0.0.1:{port}", certificates)
+        try:
+            yield Registry(proxy.host, proxy, folder, True)
+        finally:
+            proxy.close()
+
+
+def own_registry() -> Path:
+    """The program of ``tests/parts/registry``, whose modules are locked by go.sum; built once and kept."""
+    source = Path(__file__).parent / "registry"
+    key = hashlib.sha256(b"".join((source / name).read_bytes() for name in ("main.go", "go.mod", "go.sum"))).hexdigest()
+    path = default_root().parent / "pipelines-go" / key[:16]
+    if not path.exists():
+        staged = path.with_name(f".{path.name}.{os.getpid()}")
+        _go("build", "-o", str(staged), ".", folder=source)
+        os.replace(staged, path)
+    return path
+
+
+def _go(*words: str, folder: Path | None = None, **more: str) -> None:
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("a registry with the referrers API is built by Go, and there is no go on PATH")
+    environment = {**os.environ, "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0", **more}
+    done = subprocess.run([go, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"go {words[0]} {words[-1]} failed: {done.stderr.strip()[-300:]}")
+
+
+def go_program(package: str) -> Path:
+    """A program of a Go module at a version, which the checksum database vouches for; built once and kept.
+
+    Skips the test where there is no Go.
+    """
+    name = package.split("@")[0].rsplit("/", 1)[-1]
+    folder = default_root().parent / "pipelines-go" / package.split("@")[1] / package.split("@")[0].replace("/", "_")
+    if (folder / name).exists():
+        return folder / name
+    staged = folder.with_name(f".{folder.name}.{os.getpid()}")
+    _go("install", package, GOBIN=str(staged))
+    folder.mkdir(parents=True, exist_ok=True)
+    os.replace(staged / name, folder / name)
+    shutil.rmtree(staged)
+    return folder / name
