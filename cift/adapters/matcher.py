@@ -68,7 +68,7 @@ class Matcher:
                 what = (_ACCOUNT, order, quantity, 0, price, 0, 0)
                 events = self._apply(number, names.CommandKind.NEW, side, *how, *what)
                 # Trade id, maker, taker, price, quantity.
-                trades = [[e[17], e[14], e[9], e[11], e[12]] for e in events if e[3] == names.EventKind.TRADE]
+                trades = [[e[18], e[15], e[9], e[11], e[12]] for e in events if e[3] == names.EventKind.TRADE]
                 self._tapes[symbol].extend(trades)
                 return {"id": order, "remaining": events[-1][13], "trades": trades}
             case "cancel":
