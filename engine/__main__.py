@@ -7,14 +7,31 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
+from engine import cache
 from engine.errors import EngineError
 from engine.events import Event
 
+ENVIRONMENT = """\
+environment:
+  XDG_CACHE_HOME             folder above the store (default: ~/.cache); it must not lie on an overlay file system
+  PIPELINES_CACHE_SIZE       what a store may grow to (default: 20GB); least lately used results go first
+  PIPELINES_CACHE_AGE        for how long a result that nobody asks for is kept (default: 30d)
+  PIPELINES_STEP_SECONDS     how long a step may run (default: 6h; 0 is no limit)
+  PIPELINES_STEP_MEMORY      how much memory the processes of a step may use (default: four fifths of the machine's)
+  PIPELINES_STEP_PROCESSES   how many processes and threads a step may run (default: 4096, or 64 a processor)
+  PIPELINES_NETWORK=none     no step has the network; set in a step's own environment, that step has none
+  PIPELINES_SANDBOX_TOOLS    a folder with the sandbox's programs unpacked, for a site without a mirror
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m engine", description="The embedded engine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m engine",
+        description="The embedded engine.",
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a program on a Dagger SDK against this engine, as `dagger run` does")
     run.add_argument("--quiet", "-q", action="store_true", help="no progress")
@@ -23,12 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     start.add_argument("layout")
     start.add_argument("--tmpfs", action="append", default=[], metavar="PATH", help="a writable folder in memory")
     start.add_argument("--probe", metavar="SCRIPT", help="run this with the image's python3 beside it, then stop")
-    cache = commands.add_parser("cache", help="what the store holds, and clearing it")
-    actions = cache.add_subparsers(dest="action", required=True)
-    actions.add_parser("inspect", help="steps remembered, by stage, and the store's size")
-    clear = actions.add_parser("clear", help="forget remembered steps")
-    clear.add_argument("--older-than", type=float, default=0.0, metavar="DAYS", help="only those not used for so long")
-    clear.add_argument("--stage", help="only those of one stage")
+    cache.arguments(commands)
     options = parser.parse_args(argv)
     try:
         if options.command == "run":
@@ -37,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             from engine.start import run_image
 
             return run_image(options.layout, tuple(options.tmpfs), options.probe)
-        return _cache(options)
+        return cache.main(options)
     except EngineError as error:
         print(f"engine: {error}", file=sys.stderr)
         return 1
@@ -65,28 +77,6 @@ def _run(words: list[str], quiet: bool) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = child.wait()
     return code if code >= 0 else 128 - code
-
-
-def _cache(options: argparse.Namespace) -> int:
-    from engine.store import Store
-
-    store = Store()
-    try:
-        if options.action == "clear":
-            print(f"{store.clear(options.older_than * 86400, options.stage)} results forgotten")
-            return 0
-        rows: dict[str, list[float]] = {}
-        for _, _, stage, _, used in store.results():
-            rows.setdefault(stage or "(no stage)", []).append(used)
-        for stage, used_at in sorted(rows.items()):
-            print(
-                f"{stage:24} {len(used_at):6} steps   last used {time.strftime('%F %T', time.localtime(max(used_at)))}"
-            )
-        blobs = [p.stat().st_size for p in (store.root / "blobs").glob("*/*")]
-        print(f"{len(blobs)} files, {sum(blobs) / 1e6:.1f} MB in {store.root}")
-        return 0
-    finally:
-        store.close()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import os
 import threading
 import time
 import urllib.error
@@ -21,6 +21,8 @@ class Unreachable(EngineError):
 #: Downloads at a time; more only make resolvers and mirrors refuse.
 _AT_ONCE = threading.BoundedSemaphore(8)
 _TRIES = 4
+#: Errors of the store's disk, not of the network.
+_LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENOENT)
 
 
 def http(store: Store, url: str, checksum: str, mode: int) -> Entry:
@@ -53,7 +55,7 @@ def _attempt(store: Store, url: str, checksum: str, mode: int) -> Entry:
             store.ensure(entry)
             return entry
     digest, size = hashlib.sha256(), 0
-    staged = store.tmp / f"http-{threading.get_ident()}-{os.urandom(4).hex()}"
+    staged = store.staged()
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, staged.open("wb") as file:
             while chunk := answer.read(1 << 18):
@@ -69,9 +71,12 @@ def _attempt(store: Store, url: str, checksum: str, mode: int) -> Entry:
         store.adopt(staged, entry)
     except urllib.error.HTTPError as error:
         raise EngineError(f"{url}: invalid response status {error.code} {error.reason}") from None
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise Unreachable(f"{url}: cannot be fetched: {reason}") from None
+    except OSError as error:
+        if not isinstance(error, urllib.error.URLError) and error.errno in _LOCAL:
+            raise store.explained(error) from None
+        raise Unreachable(f"{url}: cannot be fetched: {getattr(error, 'reason', error)}") from None
+    except ValueError as error:
+        raise EngineError(f"{url}: cannot be fetched: {error}") from None
     finally:
         staged.unlink(missing_ok=True)
     if checksum:

@@ -1,42 +1,61 @@
-"""Between folders and trees: taking a folder in, taking in what a step wrote, and laying a tree out for a step."""
+"""Between folders and trees: taking a folder in, taking in what a step wrote, and writing a tree out to the host."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.layers import is_opaque
 from engine.patterns import Patterns
-from engine.store import Missing, Store, digest_of
+from engine.store import Missing, Store, digest_of, remove_tree
 from engine.tree import EMPTY, Entry, Node, file_entry, link_entry
 from engine.trees import Trees
 from engine.userns import owns_users
 
 Owner = Callable[[os.stat_result], tuple[int, int]]
-_OPAQUE = "user.overlay.opaque"
 
 
 def as_found(found: os.stat_result) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
-def as_root(found: os.stat_result) -> tuple[int, int]:
-    return 0, 0
-
-
-def _file(store: Store, path: Path, found: os.stat_result, owner: Owner, link: bool) -> Entry:
+def _written(store: Store, path: Path, found: os.stat_result, owner: Owner) -> Entry:
+    """A file that a step left, as a blob."""
     mode = stat.S_IMODE(found.st_mode)
     if not mode & 0o400 and not owns_users():
         os.chmod(path, mode | 0o400)
-    uid, gid = owner(found)
-    entry = file_entry(digest_of(path), found.st_size, mode, uid, gid, found.st_mtime_ns)
-    if link:
-        store.adopt(path, entry)
-    elif not store.intact(entry):
-        store.write(path.read_bytes(), entry)
+    entry = file_entry(digest_of(path), found.st_size, mode, *owner(found), found.st_mtime_ns)
+    store.adopt(path, entry)
+    return entry
+
+
+def take_file(store: Store, path: Path, found: os.stat_result) -> Entry:
+    """A file of the host, as a blob of root's. It may change meanwhile: what was read is what is kept."""
+    entry = file_entry(digest_of(path), found.st_size, stat.S_IMODE(found.st_mode), 0, 0, found.st_mtime_ns)
+    if store.intact(entry):
+        return entry
+    staged = store.staged()
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as source, staged.open("wb") as target:
+            while chunk := source.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+                target.write(chunk)
+        entry = replace(entry, ref=digest.hexdigest(), key=digest.hexdigest(), size=size)
+        store.adopt(staged, entry)
+    except OSError as error:
+        if error.filename == str(path):
+            raise
+        raise store.explained(error) from None
+    finally:
+        staged.unlink(missing_ok=True)
     return entry
 
 
@@ -65,7 +84,7 @@ def take_in(store: Store, folder: Path, include: Patterns, exclude: Patterns) ->
             elif stat.S_ISLNK(found.st_mode):
                 node[item.name] = link_entry(os.readlink(item.path), 0, 0, found.st_mtime_ns)
             elif stat.S_ISREG(found.st_mode):
-                node[item.name] = _file(store, Path(item.path), found, as_root, link=False)
+                node[item.name] = take_file(store, Path(item.path), found)
         if not node and above and (include or exclude):
             return None
         found = os.stat(here)
@@ -92,10 +111,7 @@ def absorb(store: Store, upper: Path, base: Entry, owner: Owner, stubs: set[str]
         mode = stat.S_IMODE(found.st_mode)
         if mode & 0o700 != 0o700 and not owns_users():
             os.chmod(here, mode | 0o700)
-        opaque = False
-        with suppress(OSError):
-            opaque = os.getxattr(here, _OPAQUE) == b"y"
-        node = {} if opaque or below is None or below.kind != "d" else dict(trees.node(below))
+        node = {} if is_opaque(here) or below is None or below.kind != "d" else dict(trees.node(below))
         for item in list(os.scandir(here)):
             path = f"{above}/{item.name}"
             status = item.stat(follow_symlinks=False)
@@ -114,7 +130,7 @@ def absorb(store: Store, upper: Path, base: Entry, owner: Owner, stubs: set[str]
                 if path in stubs and status.st_size == 0:
                     os.unlink(item.path)
                     continue
-                node[item.name] = _file(store, Path(item.path), status, owner, link=True)
+                node[item.name] = _written(store, Path(item.path), status, owner)
         uid, gid = owner(found)
         if not above:
             uid, gid, mode = base.uid, base.gid, base.mode
@@ -122,58 +138,6 @@ def absorb(store: Store, upper: Path, base: Entry, owner: Owner, stubs: set[str]
 
     with store.transaction():
         return scan(upper, base, "")
-
-
-def write_out(store: Store, root: Entry, folder: Path) -> None:
-    """Lay a whole tree out in an empty folder, files as further names of their blobs."""
-    trees = Trees(store)
-    owned = owns_users()
-
-    def lay(entry: Entry, here: Path) -> None:
-        for name, child in trees.node(entry).items():
-            path = here / name
-            if child.kind == "d":
-                path.mkdir()
-                lay(child, path)
-            elif child.kind == "l":
-                os.symlink(child.ref, path)
-                if owned:
-                    os.lchown(path, child.uid, child.gid)
-                os.utime(path, ns=(child.mtime, child.mtime), follow_symlinks=False)
-            else:
-                os.link(store.ensure(child), path)
-        if owned:
-            os.chown(here, entry.uid, entry.gid)
-        os.chmod(here, entry.mode)
-        os.utime(here, ns=(entry.mtime, entry.mtime))
-
-    lay(root, folder)
-
-
-def _sound(store: Store, root: Entry) -> bool:
-    trees = Trees(store)
-    return all(store.intact(entry) for _, entry in trees.walk(root) if entry.kind == "f")
-
-
-def laid_out(store: Store, root: Entry, longest: int = 24) -> list[Path]:
-    """Folders, top first, that an overlay joins to the tree. Damage is noticed once a session and made good.
-
-    Raises:
-        Missing: bytes of the tree are gone, or damaged beyond what the store can make good.
-    """
-    names = store.layers(root.ref)
-    if names is not None and len(names) <= longest and (store.checked(root.ref) or _sound(store, root)):
-        return [store.root / "layers" / name for name in names]
-    with store.locked("layer " + root.ref):
-        folder = store.folder()
-        try:
-            write_out(store, root, folder)
-        except FileNotFoundError as error:
-            raise Missing(f"{error.filename} is gone from the store") from None
-        name = store.add_layer(folder)
-        store.set_layers(root.ref, [name])
-        store.checked(root.ref)
-    return [store.root / "layers" / name]
 
 
 def export(store: Store, root: Entry, folder: Path, wipe: bool = False) -> None:
@@ -213,8 +177,6 @@ def export(store: Store, root: Entry, folder: Path, wipe: bool = False) -> None:
 
 
 def _remove(path: Path) -> None:
-    from engine.store import remove_tree
-
     if path.is_dir() and not path.is_symlink():
         remove_tree(path)
     else:
@@ -223,8 +185,6 @@ def _remove(path: Path) -> None:
 
 def export_file(store: Store, entry: Entry, path: Path) -> None:
     """One file to the host, whole or not at all; its bytes are checked on the way."""
-    import hashlib
-
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     digest = hashlib.sha256()
     try:

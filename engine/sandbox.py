@@ -1,6 +1,8 @@
 """One step in bubblewrap: a root and mounts as overlays, no new privileges, nothing of the host but what is given.
 
-The environment and every path go to bubblewrap through a descriptor, so no secret stands in a process list.
+Every step has its own process, IPC, host name, mount and cgroup namespaces inside a user namespace, the few
+capabilities a build needs, a filter of system calls, and limits. The environment and every path go to bubblewrap
+through a descriptor, so no secret stands in a process list.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from engine import seccomp
 from engine.errors import EngineError
+from engine.limits import MOST_OUTPUT, SECONDS, Limits, impose, watch
 from engine.tools import Tools
 from engine.userns import namespace, owns_users
 
-#: What a build needs of root: owners and modes, users, low ports, chroot. (capabilities(7))
+#: What a build needs of root (capabilities(7)): owners and modes, users, signals, low ports, chroot. Not MKNOD: a user
+#: namespace makes no devices whoever asks; not SETFCAP: trees keep no extended attributes, so that a file capability
+#: would be lost silently; not NET_RAW, SYS_PTRACE and SYS_ADMIN: no build needs them.
 CAPABILITIES = (
     "CHOWN",
     "DAC_OVERRIDE",
@@ -25,11 +31,14 @@ CAPABILITIES = (
     "FSETID",
     "KILL",
     "NET_BIND_SERVICE",
-    "SETFCAP",
     "SETGID",
     "SETUID",
     "SYS_CHROOT",
 )
+#: Of /proc, what tells of the machine or could change it is covered; of /sys, programs count processors and nodes.
+_HIDDEN_FILES = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats")
+_HIDDEN_FOLDERS = ("/proc/acpi", "/proc/fs", "/proc/scsi")
+_SHOWN = ("/sys/devices/system/cpu", "/sys/devices/system/node")
 _ENGINE_DIR = "/.engine"
 
 
@@ -85,17 +94,20 @@ class Command:
     groups: Sequence[int] = ()
     stdin: bytes = b""
     network: bool = True
-    extra: Sequence[str] = field(default=())
+    read_only: bool = False
+    no_init: bool = False
     capabilities: Sequence[str] = CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it ended. ``exit_code`` is None where the program could not even be started."""
+    """How it ended. ``exit_code`` is None where the program could not even be started; ``limit`` says in words which
+    limit it was stopped for."""
 
     exit_code: int | None
     stdout: bytes
     stderr: bytes
+    limit: str = ""
 
 
 def _mount_words(mounts: Sequence[Mount], descriptors: list[int]) -> list[str]:
@@ -116,15 +128,38 @@ def _mount_words(mounts: Sequence[Mount], descriptors: list[int]) -> list[str]:
             case Temporary(at, size):
                 words += ["--perms", "1777", *(["--size", str(size)] if size else []), "--tmpfs", at]
             case Data(at, content, mode):
-                descriptor = os.memfd_create("data")
-                os.write(descriptor, content)
-                os.lseek(descriptor, 0, os.SEEK_SET)
+                descriptor = _memory(content)
                 descriptors.append(descriptor)
                 words += ["--perms", f"{mode:o}", "--ro-bind-data", str(descriptor), at]
     return words
 
 
-def words_of(tools: Tools, command: Command, descriptors: list[int], status: int) -> list[str]:
+def _memory(content: bytes) -> int:
+    """A descriptor from which these bytes can be read."""
+    descriptor = os.memfd_create("engine")
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _system_words(memory: int) -> list[str]:
+    """``/proc``, ``/dev`` and what is shown of ``/sys``."""
+    words = ["--proc", "/proc"]
+    for path in _HIDDEN_FILES:
+        words += ["--ro-bind", "/dev/null", path] if os.path.exists(path) else []
+    for path in _HIDDEN_FOLDERS:
+        words += ["--tmpfs", path, "--remount-ro", path] if os.path.exists(path) else []
+    words += ["--dev", "/dev", "--perms", "1777", *(("--size", str(memory)) if memory else ()), "--tmpfs", "/dev/shm"]
+    words += ["--tmpfs", "/sys"]
+    for path in _SHOWN:
+        words += ["--ro-bind-try", path, path]
+    return [*words, "--remount-ro", "/sys"]
+
+
+def _words_of(
+    tools: Tools, command: Command, descriptors: list[int], status: int, block: int, limits: Limits
+) -> list[str]:
     """The whole command line; ``descriptors`` receives those that the child must inherit."""
     options = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent"]
     options += ["--new-session", "--cap-drop", "ALL"]
@@ -150,31 +185,35 @@ def words_of(tools: Tools, command: Command, descriptors: list[int], status: int
     words += ["--clearenv"]
     for name, value in command.environment.items():
         words += ["--setenv", name, value]
-    words += ["--chdir", command.workdir, *command.extra, "--json-status-fd", str(status)]
+    words += [*_system_words(limits.memory), *(("--remount-ro", "/") if command.read_only else ())]
+    words += ["--chdir", command.workdir, *(("--as-pid-1",) if command.no_init else ())]
+    words += ["--json-status-fd", str(status), "--block-fd", str(block)]
+    if (rules := seccomp.program()) is not None:
+        descriptors.append(_memory(rules))
+        words += ["--seccomp", str(descriptors[-1])]
     if any("\0" in word for word in (*words, *command.args)):
         raise EngineError("a path, variable or argument of a step has a NUL character in it, which none can have")
-    args = os.memfd_create("args")
-    os.write(args, b"\0".join(word.encode("utf-8", "surrogateescape") for word in words) + b"\0")
-    os.lseek(args, 0, os.SEEK_SET)
-    descriptors += [args, status]
+    args = _memory(b"\0".join(word.encode("utf-8", "surrogateescape") for word in words) + b"\0")
+    descriptors += [args, status, block]
     return [*tools.program("bwrap"), "--args", str(args), "--", *switch, *command.args]
 
 
 async def run(
     tools: Tools,
     command: Command,
+    limits: Limits,
     on_output: Callable[[bytes], None] = lambda chunk: None,
-    seconds: float | None = None,
 ) -> Outcome:
-    """Run it to its end; if this is cancelled, it and all that it started is killed.
+    """Run it to its end or to a limit; if this is cancelled, it and all that it started is killed.
 
     Raises:
         EngineError: the sandbox could not be set up.
     """
     descriptors: list[int] = []
     status_read, status_write = os.pipe()
+    block_read, block_write = os.pipe()
     try:
-        words = words_of(tools, command, descriptors, status_write)
+        words = _words_of(tools, command, descriptors, status_write, block_read, limits)
         process = await asyncio.create_subprocess_exec(
             *words,
             stdin=asyncio.subprocess.PIPE if command.stdin else asyncio.subprocess.DEVNULL,
@@ -186,15 +225,54 @@ async def run(
         )
     except OSError as error:
         os.close(status_read)
+        os.close(block_write)
         raise EngineError(f"the sandbox could not be started: {error}") from None
     finally:
         for descriptor in descriptors:
             if descriptor != (namespace() if owns_users() else -1):
                 os.close(descriptor)
+    work = asyncio.ensure_future(_attend(process, command, limits, status_read, block_write, on_output))
+    try:
+        outcome = await asyncio.shield(work)
+    except BaseException:
+        _kill(process)
+        with suppress(Exception, asyncio.CancelledError):
+            await work
+        raise
+    finally:
+        await process.wait()
+    return outcome
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """An end to bubblewrap; with it the first process of its namespace dies, and with that all others."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, 9)
+
+
+async def _attend(
+    process: asyncio.subprocess.Process,
+    command: Command,
+    limits: Limits,
+    status_read: int,
+    block_write: int,
+    on_output: Callable[[bytes], None],
+) -> Outcome:
+    said, over = 0, ""
+
+    def stop(reason: str) -> None:
+        nonlocal over
+        over = over or reason
+        _kill(process)
 
     async def drain(stream: asyncio.StreamReader | None) -> bytes:
+        nonlocal said
         out = []
         while stream is not None and (chunk := await stream.read(65536)):
+            said += len(chunk)
+            if said > MOST_OUTPUT:
+                stop(f"it wrote more than {MOST_OUTPUT >> 20} MiB of output, the most that is kept")
+                continue
             out.append(chunk)
             on_output(chunk)
         return b"".join(out)
@@ -206,30 +284,49 @@ async def run(
                 await process.stdin.drain()
             process.stdin.close()
 
-    try:
-        async with asyncio.timeout(seconds):
-            stdout, stderr, _, _ = await asyncio.gather(
-                drain(process.stdout), drain(process.stderr), feed(), process.wait()
-            )
-    except BaseException:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        await process.wait()
-        os.close(status_read)
-        raise
-    with os.fdopen(status_read, "rb") as file:
-        status = _status(file.read())
+    async def report() -> dict[str, int]:
+        """What bubblewrap says: the pid of the sandbox, which may begin when its limits are set, and its exit code."""
+        reader = asyncio.StreamReader()
+        pipe = os.fdopen(status_read, "rb")
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        merged: dict[str, int] = {}
+        watcher: asyncio.Task[None] | None = None
+
+        async def watched(pid: int) -> None:
+            stop(await watch(pid, limits))
+
+        try:
+            while line := await reader.readline():
+                with suppress(ValueError):
+                    merged.update(json.loads(line))
+                if watcher is None and "child-pid" in merged:
+                    impose(merged["child-pid"], limits)
+                    with suppress(BrokenPipeError):
+                        os.write(block_write, b"1")
+                    watcher = asyncio.ensure_future(watched(merged["child-pid"]))
+        finally:
+            os.close(block_write)
+            if watcher is not None:
+                watcher.cancel()
+            transport.close()
+        return merged
+
+    ends = asyncio.gather(drain(process.stdout), drain(process.stderr), report(), feed())
+    if limits.seconds:
+        timer = asyncio.get_running_loop().call_later(
+            limits.seconds, stop, f"it ran longer than {limits.seconds:g} s, its limit ({SECONDS})"
+        )
+        ends.add_done_callback(lambda _: timer.cancel())
+    stdout, stderr, status, _ = await ends
     code = status.get("exit-code")
+    if over:
+        return Outcome(137, stdout, stderr, over)
+    if code is None and "child-pid" in status and await process.wait() < 0:
+        return Outcome(137, stdout, stderr, "it was killed from outside, by the kernel if memory ran out")
     if code is None and b"execvp" not in stderr:
         raise EngineError(f"the sandbox could not be set up: {stderr.decode(errors='replace').strip()}")
     if b"setpriv: failed to execute" in stderr and code in (126, 127):
         code = None
     return Outcome(code, stdout, stderr)
-
-
-def _status(text: bytes) -> dict[str, int]:
-    merged: dict[str, int] = {}
-    for line in text.splitlines():
-        with suppress(ValueError):
-            merged.update(json.loads(line))
-    return merged

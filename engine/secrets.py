@@ -76,8 +76,41 @@ class Secrets:
             return "given " + secret.cache_key
         return "keyed " + hmac.new(self._salt, self.value(secret), hashlib.sha256).hexdigest()
 
-    @staticmethod
-    def scrub(text: bytes, values: Iterable[bytes]) -> bytes:
-        for value in sorted({v.strip() for v in values if v.strip()}, key=len, reverse=True):
+
+class Scrubber:
+    """Puts ``***`` for the values of secrets in a stream, wherever its chunks are cut."""
+
+    def __init__(self, values: Iterable[bytes]) -> None:
+        self._values = sorted({v.strip() for v in values if v.strip()}, key=len, reverse=True)
+        self._kept = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What can be shown by now: the rest might be the beginning of a value."""
+        text = self._hide(self._kept + chunk)
+        cut = min((self._beginning(text, value) for value in self._values), default=len(text))
+        self._kept = text[cut:]
+        return text[:cut]
+
+    def end(self) -> bytes:
+        """What is left; the stream is over."""
+        rest, self._kept = self._kept, b""
+        return rest
+
+    def whole(self, text: bytes) -> bytes:
+        """A text that is not part of the stream."""
+        return self._hide(text)
+
+    def _hide(self, text: bytes) -> bytes:
+        for value in self._values:
             text = text.replace(value, b"***")
         return text
+
+    @staticmethod
+    def _beginning(text: bytes, value: bytes) -> int:
+        """Where a beginning of the value stands at the text's end; the text's length where none does."""
+        at = text.find(value[:1], max(0, len(text) - len(value) + 1))
+        while at >= 0:
+            if value.startswith(text[at:]):
+                return at
+            at = text.find(value[:1], at + 1)
+        return len(text)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from engine import sandbox
+from engine import limits, sandbox
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Port, Service
 from engine.owners import user_of
+from engine.secrets import Scrubber
 
 if TYPE_CHECKING:
     from engine.solve import Solver
@@ -161,8 +162,10 @@ async def _run(solver: Solver, service: Service) -> _Running:
     values = [solver.secrets.value(s) for _, s in box.secret_env]
     name = " ".join(service.args)[:80]
 
+    scrubber = Scrubber(values)
+
     def tell(chunk: bytes) -> None:
-        text = solver.secrets.scrub(chunk, values)
+        text = scrubber.feed(chunk)
         running.output.append(text)
         del running.output[:-200]
         solver.on_event(Event("output", "", name, text=text.decode(errors="replace")))
@@ -175,12 +178,11 @@ async def _run(solver: Solver, service: Service) -> _Running:
         uid,
         gid,
         groups,
-        extra=("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys"),
     )
 
     async def serve() -> sandbox.Outcome:
         try:
-            return await sandbox.run(await solver.tools(), command, tell)
+            return await sandbox.run(await solver.tools(), command, replace(limits.from_environment(), seconds=0), tell)
         finally:
             await stack.aclose()
 

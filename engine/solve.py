@@ -141,16 +141,7 @@ class Solver:
         if not file.is_file():
             raise EngineError(f"{path}: no such file on the host")
         found = file.stat()
-
-        def take() -> Entry:
-            from engine.store import digest_of
-
-            entry = file_entry(digest_of(file), found.st_size, found.st_mode & 0o7777, 0, 0, found.st_mtime_ns)
-            if not self.store.intact(entry):
-                self.store.write(file.read_bytes(), entry)
-            return entry
-
-        return await asyncio.to_thread(take)
+        return await asyncio.to_thread(folders.take_file, self.store, file, found)
 
     async def _http(self, url: str, checksum: str, mode: int, nonce: int) -> Entry:
         return await asyncio.to_thread(download.http, self.store, url, checksum, mode)

@@ -14,10 +14,11 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine import folders, sandbox
+from engine import layers, limits, sandbox
 from engine.errors import EngineError
 from engine.graph import Container
 from engine.oci import apply_layer, container_of
@@ -173,7 +174,7 @@ async def _sandboxed(
     upper.mkdir()
     scratch.mkdir()
     os.chmod(upper, root.mode)
-    lower = await asyncio.to_thread(folders.laid_out, solver.store, root)
+    lower = await asyncio.to_thread(layers.laid_out, solver.store, root)
     mounts: list[sandbox.Mount] = [sandbox.Overlay("/", tuple(lower), upper, scratch)]
     mounts.append(sandbox.Data("/etc/hosts", b"127.0.0.1\tlocalhost\n::1\tlocalhost\n", 0o644))
     with suppress(OSError):
@@ -182,7 +183,6 @@ async def _sandboxed(
     # The sandbox's own init is PID 1: it dies with the engine and takes all with it, which an entrypoint that changed
     # its user would not (a change of user clears the parent-death signal, prctl(2)). tini is told that it is not.
     environment = {"TINI_SUBREAPER": "1", **environment_of(solver, box)}
-    extra = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/"]
     return await sandbox.run(
         await solver.tools(),
         sandbox.Command(
@@ -194,8 +194,9 @@ async def _sandboxed(
             gid,
             groups,
             stdin,
-            extra=extra,
+            read_only=True,
             capabilities=(),
         ),
+        replace(limits.from_environment(), seconds=0),
         tell,
     )

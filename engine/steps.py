@@ -7,20 +7,20 @@ import contextlib
 import hashlib
 import json
 import os
-import stat
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import folders, sandbox
+from engine import folders, layers, limits, sandbox
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Container, Exec, Mount
 from engine.owners import UnknownUser, resolve_owner, user_of
-from engine.store import Missing
-from engine.tree import Entry, content_key, file_entry
+from engine.secrets import Scrubber
+from engine.store import Missing, remove_tree
+from engine.tree import Entry, content_key, entry_of
 from engine.trees import parts_of
 from engine.userns import owns_users
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.solve import Solver
 
 STAGE = "PIPELINES_STAGE"
+NETWORK = "PIPELINES_NETWORK"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SYSTEM_MOUNTS = ("/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hosts")
 #: Words of a step that its shown name keeps.
@@ -55,7 +56,7 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
     if (known := _recall(solver, key)) is not None:
         solver.on_event(Event("cached", stage, name))
         return known
-    async with _locked(solver, key):
+    async with solver.store.locks.awaited(key):
         if (known := _recall(solver, key)) is not None:
             solver.on_event(Event("cached", stage, name))
             return known
@@ -64,8 +65,10 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
             began = time.monotonic()
             try:
                 outcome = await _run(solver, step, root, sources, hosts, stage, name)
-            except BaseException:
+            except BaseException as error:
                 solver.on_event(Event("failed", stage, name, time.monotonic() - began))
+                if isinstance(error, OSError):
+                    raise solver.store.explained(error) from None
                 raise
         solver.store.remember(key, _plain(outcome), stage)
         solver.on_event(Event("finished", stage, name, time.monotonic() - began))
@@ -116,10 +119,6 @@ def _plain(outcome: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _entry(row: list[Any]) -> Entry:
-    return Entry(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], bool(row[9]))
-
-
 def _recall(solver: Solver, key: str) -> dict[str, Any] | None:
     """A remembered outcome, if all that it names is still in the store."""
     value = solver.store.recall(key)
@@ -127,32 +126,16 @@ def _recall(solver: Solver, key: str) -> dict[str, Any] | None:
         return None
     outcome = {
         **value,
-        "root": _entry(value["root"]),
-        "mounts": {at: _entry(row) for at, row in value["mounts"].items()},
+        "root": entry_of(value["root"]),
+        "mounts": {at: entry_of(row) for at, row in value["mounts"].items()},
     }
     try:
-        for entry in (outcome["root"], *outcome["mounts"].values()):
-            if entry.kind == "d":
-                whole = all(solver.store.intact(e) for _, e in solver.trees.walk(entry) if e.kind == "f")
-            else:
-                whole = solver.store.intact(entry)
-            if not whole:
-                raise Missing("a file of the outcome is gone")
+        if all(solver.store.whole(entry) for entry in (outcome["root"], *outcome["mounts"].values())):
+            return outcome
     except Missing:
-        solver.store.forget(key)
-        return None
-    return outcome
-
-
-@contextlib.asynccontextmanager
-async def _locked(solver: Solver, key: str) -> AsyncIterator[None]:
-    """The step's lock among processes, waited for without stopping the loop."""
-    lock = solver.store.locked(key)
-    await asyncio.to_thread(lock.__enter__)
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
+        pass
+    solver.store.forget(key)
+    return None
 
 
 @contextlib.asynccontextmanager
@@ -179,7 +162,11 @@ def _missing_parents(solver: Solver, root: Entry, at: str) -> set[str]:
 async def _volume(solver: Solver, mount: Mount, owner: tuple[int, int] | None) -> Path:
     assert mount.volume is not None
     folder = solver.store.root / "volumes" / hashlib.sha256(mount.volume.key.encode()).hexdigest()[:24]
-    if not folder.is_dir():
+    with solver.store.gate():
+        solver.store.hold("v " + folder.name)
+        there = folder.is_dir()
+    solver.store.index.use_volume(folder.name, mount.volume.key)
+    if not there:
         staged = solver.store.folder()
         if mount.volume.source is not None:
             folders.export(solver.store, await solver.solve(mount.volume.source), staged)
@@ -214,13 +201,13 @@ async def prepare(
         uppers[at] = (upper, tree)
         mounts.append(sandbox.Overlay(at, tuple(lower), upper, scratch))
 
-    overlay("/", root, await asyncio.to_thread(folders.laid_out, solver.store, root), 0)
+    overlay("/", root, await asyncio.to_thread(layers.laid_out, solver.store, root), 0)
     for at in _SYSTEM_MOUNTS:
         stubs |= _missing_parents(solver, root, at)
     hosts_file = "127.0.0.1\tlocalhost\n::1\tlocalhost\n" + "".join(f"{ip}\t{name}\n" for name, ip in hosts)
     system: list[sandbox.Mount] = [sandbox.Data("/etc/hosts", hosts_file.encode(), 0o644)]
     resolver = solver.trees.locate(root, "/etc/resolv.conf", follow=False)
-    if resolver is None or resolver[1].kind != "l":
+    if networked(box) and (resolver is None or resolver[1].kind != "l"):
         with contextlib.suppress(OSError):
             system.append(sandbox.Data("/etc/resolv.conf", Path("/etc/resolv.conf").read_bytes(), 0o644))
     for number, mount in enumerate(box.mounts, 1):
@@ -232,7 +219,7 @@ async def prepare(
             tree = sources[mount.at]
             if owner is not None:
                 tree = solver.trees.change_all(tree, lambda e, o=owner: replace(e, uid=o[0], gid=o[1]))  # type: ignore[misc]
-            lower = await asyncio.to_thread(folders.laid_out, solver.store, tree)
+            lower = await asyncio.to_thread(layers.laid_out, solver.store, tree)
             if mount.read_only:
                 mounts.append(sandbox.Overlay(mount.at, tuple(lower)))
             else:
@@ -250,7 +237,10 @@ async def prepare(
             mounts.append(sandbox.Temporary(mount.at, mount.size))
         elif mount.kind == "secret":
             assert mount.secret is not None
-            mounts.append(sandbox.Data(mount.at, solver.secrets.value(mount.secret), mount.mode))
+            # bubblewrap makes the file root's. For another owner it has to be readable by all of the step instead,
+            # whose processes have no other way to it.
+            mode = mount.mode if owner in (None, (0, 0)) else mount.mode | (mount.mode & 0o400) >> 6
+            mounts.append(sandbox.Data(mount.at, solver.secrets.value(mount.secret), mode))
     return [mounts[0], *system, *mounts[1:]], uppers, stubs
 
 
@@ -284,9 +274,11 @@ async def _run(
                 raise EngineError(f"redirectStdin: {step.redirect_stdin}: no such file")
             stdin = solver.store.read(found)
 
-        def tell(chunk: bytes) -> None:
-            text = solver.secrets.scrub(chunk, values).decode(errors="replace")
-            solver.on_event(Event("output", stage, name, text=text))
+        scrubber = Scrubber(values)
+
+        def show(text: bytes) -> None:
+            if text:
+                solver.on_event(Event("output", stage, name, text=text.decode(errors="replace")))
 
         outcome = await sandbox.run(
             await solver.tools(),
@@ -299,16 +291,17 @@ async def _run(
                 gid,
                 groups,
                 stdin,
-                extra=(
-                    *("--proc", "/proc", "--dev", "/dev", "--ro-bind-try", "/sys", "/sys"),
-                    *(("--as-pid-1",) if step.no_init else ()),
-                ),
+                network=networked(box),
+                no_init=step.no_init,
             ),
-            tell,
-            float(os.environ["PIPELINES_STEP_SECONDS"]) if os.environ.get("PIPELINES_STEP_SECONDS") else None,
+            limits.from_environment(),
+            lambda chunk: show(scrubber.feed(chunk)),
         )
-        stdout = solver.secrets.scrub(outcome.stdout, values).decode(errors="replace")
-        stderr = solver.secrets.scrub(outcome.stderr, values).decode(errors="replace")
+        show(scrubber.end())
+        stdout = scrubber.whole(outcome.stdout).decode(errors="replace")
+        stderr = scrubber.whole(outcome.stderr).decode(errors="replace")
+        if outcome.limit:
+            raise ExecFailed(step.args, 137, stdout, stderr, outcome.limit)
         if outcome.exit_code is None:
             raise ExecFailed(step.args, 127, stdout, stderr, f"{step.args[0]}: cannot be started: {stderr.strip()}")
         _expect(step, outcome.exit_code, stdout, stderr)
@@ -316,7 +309,8 @@ async def _run(
         for mount in box.mounts:
             if mount.kind == "file":
                 number = box.mounts.index(mount) + 1
-                after[mount.at] = await asyncio.to_thread(_changed_file, solver, work / f"{number}/file")
+                file = work / f"{number}/file"
+                after[mount.at] = await asyncio.to_thread(folders.take_file, solver.store, file, file.stat())
             elif mount.at in sources and mount.at not in after:
                 after[mount.at] = sources[mount.at]
         for path, text in ((step.redirect_stdout, stdout), (step.redirect_stderr, stderr)):
@@ -344,6 +338,11 @@ def _workdir(upper: Path, workdir: str) -> None:
             os.chmod(path, 0o755)
 
 
+def networked(box: Container) -> bool:
+    """Whether a step has the network: not where its own environment, or the engine's, says ``PIPELINES_NETWORK=none``."""
+    return "none" not in (dict(box.env).get(NETWORK), os.environ.get(NETWORK))
+
+
 def environment_of(solver: Solver, box: Container) -> dict[str, str]:
     environment = {"PATH": DEFAULT_PATH, **dict(box.env), **dict(box.volatile)}
     for name, secret in box.secret_env:
@@ -365,29 +364,16 @@ def _gather(
     owned = owns_users()
     for at, (upper, before) in uppers.items():
         here = {s for s in stubs} if at == "/" else set()
-        base = solver.store.layers(before.ref)
         owner = folders.as_found if owned else (lambda found: user)
         tree = folders.absorb(solver.store, upper, before, owner, here)
         after[at] = tree
-        if tree.ref != before.ref and base is not None and solver.store.layers(tree.ref) is None:
-            name = solver.store.add_layer(upper)
-            solver.store.set_layers(tree.ref, [name, *base])
-            solver.store.checked(tree.ref)
+        base = layers.known(solver.store, before) if tree.ref != before.ref else None
+        if base is not None and layers.known(solver.store, tree) is None:
+            layers.joined(solver.store, tree, layers.add(solver.store, upper), base)
     return after
 
 
-def _changed_file(solver: Solver, path: Path) -> Entry:
-    from engine.store import digest_of
-
-    found = path.stat()
-    entry = file_entry(digest_of(path), found.st_size, stat.S_IMODE(found.st_mode), 0, 0, found.st_mtime_ns)
-    solver.store.write(path.read_bytes(), entry)
-    return entry
-
-
 def _sweep(work: Path) -> None:
-    from engine.store import remove_tree
-
     for scratch in work.glob("*/work/work"):
         with contextlib.suppress(OSError):
             os.chmod(scratch, 0o700)

@@ -1,41 +1,45 @@
 """The store: blobs, nodes, layers, cache volumes and remembered results, under one folder of the user's cache.
 
 Everything appears by an atomic rename or one SQLite transaction, blobs before the nodes that name them and nodes
-before the results that name those: a kill at any moment leaves a store that is valid.
+before the results that name those: a kill at any moment leaves a store that is valid. What a session relies on it
+writes down beside its temporary folder before it looks (``hold``), so that upkeep by another process leaves it alone.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
-import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.index import Index, Missing
+from engine.locks import Locks
 from engine.tree import EMPTY, EMPTY_NODE, Entry, Node, decode
 from engine.userns import owns_users
 
-_SCHEMA = """
-create table if not exists nodes (ref text primary key, data blob not null) without rowid;
-create table if not exists results (key text primary key, value text not null, stage text not null,
-  made real not null, used real not null) without rowid;
-create table if not exists layers (ref text primary key, names text not null, used real not null) without rowid;
-"""
-_CHUNK = 1 << 20
+__all__ = ["Missing", "Store", "default_root", "digest_of", "remove_tree"]
+
+_FOLDERS = ("blobs", "layers", "volumes", "tmp", "tools")
+_HELD = "held"
 
 
 def default_root() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base) / "pipelines-engine"
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_tree(path: Path) -> None:
@@ -55,165 +59,215 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or default_root()
         try:
-            for name in ("blobs", "layers", "volumes", "tmp", "locks", "tools"):
+            for name in _FOLDERS:
                 (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.locks = Locks(self.root / "lock")
+            self.tmp, self._alive = self._session()
+            self._holding = os.open(self.tmp / _HELD, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise EngineError(
                 f"the engine's store cannot be made at {self.root}: {error.strerror}; set XDG_CACHE_HOME to a folder "
                 "that you can write"
             ) from None
+        self._blobs = f"{self.root}/blobs/"
         self._lock = threading.RLock()
-        self._cache: dict[str, Node] = {EMPTY_NODE[0]: {}}
-        self._checked: set[str] = set()
-        self._db = self._open()
-        self.keep(EMPTY.ref, EMPTY_NODE[2])
-        self._session_folder()
+        self._inside = threading.local()
+        self._nodes: dict[str, Node] = {EMPTY_NODE[0]: {}}
+        self._held: set[str] = set()
+        self.trusted: set[str] = set()
+        self.index = Index(self.root / "index.sqlite")
+        self.index.keep_node(EMPTY.ref, EMPTY_NODE[2])
 
-    def _open(self) -> sqlite3.Connection:
-        path = self.root / "index.sqlite"
-        for attempt in (1, 2):
-            try:
-                db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-                db.execute("pragma journal_mode=wal")
-                db.execute("pragma synchronous=normal")
-                db.executescript(_SCHEMA)
-                db.execute("select count(*) from results").fetchone()
-                return db
-            except sqlite3.DatabaseError as error:
-                if attempt == 2 or isinstance(error, sqlite3.OperationalError):
-                    raise EngineError(f"the index of the engine's store cannot be opened: {path}: {error}") from None
-                for name in ("index.sqlite", "index.sqlite-wal", "index.sqlite-shm"):
-                    with suppress(FileNotFoundError):
-                        (self.root / name).rename(self.root / f"{name}.damaged")
-        raise AssertionError
-
-    def _session_folder(self) -> None:
-        """A temporary folder of this session, and an end to those whose session is dead."""
-        for old in (self.root / "tmp").iterdir():
-            with suppress(OSError):
-                descriptor = os.open(old, os.O_RDONLY)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    remove_tree(old)
-                finally:
-                    os.close(descriptor)
-        with self.locked("session"):
-            self.tmp = Path(tempfile.mkdtemp(dir=self.root / "tmp"))
-            self._alive = os.open(self.tmp, os.O_RDONLY)
-            fcntl.flock(self._alive, fcntl.LOCK_SH)
+    def _session(self) -> tuple[Path, int]:
+        """A temporary folder of this session, locked for as long as it lives; an end to those of dead sessions."""
+        dead = []
+        with self.locks.held("sessions"):
+            for old in (self.root / "tmp").iterdir():
+                with suppress(OSError):
+                    descriptor = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
+                    try:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        dead.append((old, descriptor))
+                    except OSError:
+                        os.close(descriptor)
+            folder = Path(tempfile.mkdtemp(dir=self.root / "tmp"))
+            alive = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(alive, fcntl.LOCK_SH)
+        for old, descriptor in dead:
+            remove_tree(old)
+            os.close(descriptor)
+        return folder, alive
 
     def close(self) -> None:
+        self.index.close()
         remove_tree(self.tmp)
+        os.close(self._holding)
         os.close(self._alive)
-        self._db.close()
 
     def folder(self) -> Path:
         """A new, empty folder of this session."""
-        return Path(tempfile.mkdtemp(dir=self.tmp))
+        try:
+            return Path(tempfile.mkdtemp(dir=self.tmp))
+        except OSError as error:
+            raise self.explained(error) from None
+
+    def staged(self) -> Path:
+        """A path in this session's folder that nothing uses yet."""
+        return self.tmp / f"staged-{threading.get_ident()}-{time.monotonic_ns()}"
+
+    def explained(self, error: OSError) -> EngineError:
+        """What an error of the operating system in the store's folder means to its user."""
+        gone = "" if self.tmp.is_dir() else " (its folder was removed while it was in use; run again)"
+        return EngineError(f"the engine's store at {self.root} cannot be used: {error.strerror}{gone}")
+
+    # what this session relies on
+
+    def hold(self, *names: str) -> None:
+        """Note things (``b`` blob, ``n`` node, ``l`` layer, ``v`` volume) that upkeep must leave while this session lives."""
+        fresh = [name for name in names if name not in self._held]
+        if fresh:
+            with self._lock:
+                os.write(self._holding, "".join(f"{name}\n" for name in fresh).encode())
+                self._held.update(fresh)
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """A lock among all processes that use this store."""
-        path = self.root / "locks" / hashlib.sha256(name.encode()).hexdigest()[:32]
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    def gate(self) -> Iterator[None]:
+        """While it is entered, upkeep removes nothing: what is held and then found, stays."""
+        if getattr(self._inside, "gate", False):
             yield
-        finally:
-            os.close(descriptor)
+            return
+        with self.locks.held("sweep", shared=True):
+            self._inside.gate = True
+            try:
+                yield
+            finally:
+                self._inside.gate = False
+
+    def held_by_others(self) -> set[str]:
+        """What the living sessions beside this one hold."""
+        names: set[str] = set()
+        for folder in (self.root / "tmp").iterdir():
+            if folder != self.tmp:
+                with suppress(OSError):
+                    names.update((folder / _HELD).read_text().split("\n"))
+        return names
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Many nodes and blobs of one thread as one write; kept even where the work fails, as they are true anyway."""
+        with self.gate(), self.index.batch():
+            try:
+                yield
+            except OSError as error:
+                if error.filename and not str(error.filename).startswith(str(self.root)):
+                    raise
+                raise self.explained(error) from None
 
     # nodes
 
     def node(self, ref: str) -> Node:
+        """The entries of a directory.
+
+        Raises:
+            Missing: the store has it not, or damaged.
+        """
+        found = self._nodes.get(ref)
+        if found is not None:
+            return found
+        with self.gate():
+            self.hold("n " + ref)
+            data = self.index.node(ref)
+        if data is None:
+            raise self.missing(f"node {ref[:12]}")
+        return self._known(ref, decode(data))
+
+    def _known(self, ref: str, node: Node) -> Node:
         with self._lock:
-            found = self._cache.get(ref)
-            if found is not None:
-                return found
-            row = self._db.execute("select data from nodes where ref=?", (ref,)).fetchone()
-        if row is None:
-            raise Missing(f"node {ref[:12]} is not in the store")
-        if hashlib.sha256(row[0]).hexdigest() != ref:
-            with self._lock:
-                self._db.execute("delete from nodes where ref=?", (ref,))
-            raise Missing(f"node {ref[:12]} in the store is damaged")
-        node = decode(row[0])
-        with self._lock:
-            if len(self._cache) > 200_000:
-                self._cache.clear()
-            self._cache[ref] = node
+            if len(self._nodes) > 200_000:
+                self._nodes = {EMPTY_NODE[0]: {}}
+            self._nodes[ref] = node
         return node
 
     def keep(self, ref: str, data: bytes) -> None:
-        with self._lock:
-            if ref not in self._cache:
-                self._db.execute("insert or ignore into nodes values (?,?)", (ref, data))
-                self._cache[ref] = decode(data)
+        if ref not in self._nodes:
+            with self.gate():
+                self.hold("n " + ref)
+                self.index.keep_node(ref, data)
+            self._known(ref, decode(data))
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Many nodes as one write."""
+    def missing(self, what: str) -> Missing:
+        """The error that something is gone; from now on the session takes nothing for granted."""
         with self._lock:
-            self._db.execute("begin")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("rollback")
-                self._cache = {EMPTY_NODE[0]: {}}
-                raise
-            self._db.execute("commit")
+            self.trusted.clear()
+            self._nodes = {EMPTY_NODE[0]: {}}
+        return Missing(f"{what} is not in the store, or damaged there")
+
+    def whole(self, entry: Entry) -> bool:
+        """Whether every blob of a tree is there; each directory is looked through once a session.
+
+        Raises:
+            Missing: a node of it is gone.
+        """
+        with self.gate():
+            return self._all_there(entry)
+
+    def _all_there(self, entry: Entry) -> bool:
+        if entry.kind != "d":
+            return entry.kind == "l" or self.intact(entry)
+        if entry.ref not in self.trusted:
+            if not all(self._all_there(child) for child in self.node(entry.ref).values()):
+                return False
+            self.trusted.add(entry.ref)
+        return True
 
     # results
 
     def recall(self, key: str) -> Any:
-        with self._lock:
-            row = self._db.execute("select value from results where key=?", (key,)).fetchone()
-            if row is None:
-                return None
-            self._db.execute("update results set used=? where key=?", (time.time(), key))
-        return json.loads(row[0])
+        return self.index.recall(key)
 
     def remember(self, key: str, value: Any, stage: str = "") -> None:
-        now = time.time()
-        with self._lock:
-            self._db.execute(
-                "insert or replace into results values (?,?,?,?,?)", (key, json.dumps(value), stage, now, now)
-            )
+        self.index.remember(key, value, stage)
 
     def forget(self, key: str) -> None:
-        with self._lock:
-            self._db.execute("delete from results where key=?", (key,))
-
-    def results(self) -> list[tuple[str, str, str, float, float]]:
-        with self._lock:
-            return list(self._db.execute("select key, value, stage, made, used from results"))
+        self.index.forget(key)
 
     # blobs
 
+    def blob_name(self, entry: Entry) -> str:
+        """The path of a file's bytes below ``blobs``. One inode has one mode, owner and time: they are part of it."""
+        return f"{entry.ref[:2]}/{entry.ref[2:]}.{entry.mode:o}.{entry.uid}.{entry.gid}.{entry.mtime:x}"
+
     def blob_path(self, entry: Entry) -> Path:
-        """Where the bytes of a file entry lie. One inode has one mode, owner and time: they are part of the name."""
-        meta = f"{entry.mode:o}.{entry.uid}.{entry.gid}.{entry.mtime:x}"
-        return self.root / "blobs" / entry.ref[:2] / f"{entry.ref[2:]}.{meta}"
+        return self.root / "blobs" / self.blob_name(entry)
 
     def intact(self, entry: Entry) -> bool:
+        """Whether there is a blob of this size and time; its bytes are checked when they are used."""
+        name = self.blob_name(entry)
         try:
-            found = os.lstat(self.blob_path(entry))
+            with nullcontext() if "b " + name in self._held else self.gate():
+                self.hold("b " + name)
+                found = os.lstat(self._blobs + name)
         except OSError:
             return False
         return found.st_size == entry.size and found.st_mtime_ns == entry.mtime
 
     def adopt(self, path: Path, entry: Entry) -> None:
-        """Make the file at ``path`` the blob of an entry; the file becomes a second name of it."""
-        target = self.blob_path(entry)
-        if self.intact(entry):
-            return
-        target.parent.mkdir(exist_ok=True)
-        staged = self.tmp / f"blob-{threading.get_ident()}-{time.monotonic_ns()}"
-        try:
-            os.link(path, staged)
-        except OSError:
-            shutil.copyfile(path, staged)
-        self._dress(staged, entry)
-        os.replace(staged, target)
+        """Make the file at ``path``, whose digest was just taken, the blob of an entry and a second name of it."""
+        with self.gate():
+            if not self.intact(entry):
+                target = self.blob_path(entry)
+                target.parent.mkdir(exist_ok=True)
+                staged = self.staged()
+                try:
+                    os.link(path, staged)
+                except OSError:
+                    shutil.copyfile(path, staged)
+                self._dress(staged, entry)
+                os.replace(staged, target)
+                self.read_whole(os.lstat(target), entry.ref)
+            else:
+                self._dress(path, entry)
+            self.read_whole(os.lstat(path), entry.ref)
 
     def _dress(self, path: Path, entry: Entry) -> None:
         if owns_users():
@@ -225,10 +279,14 @@ class Store:
         """Keep bytes as the blob of an entry."""
         if self.intact(entry):
             return
-        staged = self.tmp / f"blob-{threading.get_ident()}-{time.monotonic_ns()}"
-        staged.write_bytes(data)
-        self.adopt(staged, entry)
-        staged.unlink()
+        staged = self.staged()
+        try:
+            staged.write_bytes(data)
+            self.adopt(staged, entry)
+        except OSError as error:
+            raise self.explained(error) from None
+        finally:
+            staged.unlink(missing_ok=True)
 
     def other_copy(self, entry: Entry) -> Path | None:
         """Any blob of the same bytes, whatever its mode and times."""
@@ -238,6 +296,23 @@ class Store:
                 return path
         return None
 
+    # bytes: read whole once, and trusted for as long as the inode did not change
+
+    def read_whole(self, found: os.stat_result, digest: str) -> None:
+        """Note that an inode, as ``found``, has these bytes. No program can set the time of an inode's change back."""
+        self.index.keep_inode(found.st_ino, found.st_ctime_ns, digest)
+
+    def unchanged(self, path: Path, found: os.stat_result, digest: str | None = None) -> bool:
+        """Whether a file still has the bytes that were read from its inode before, and they are those of ``digest``."""
+        known = self.index.inode(found.st_ino)
+        if known is not None and known[0] == found.st_ctime_ns:
+            return digest is None or known[1] == digest
+        wanted = digest or (known[1] if known else None)
+        if wanted is None or digest_of(path) != wanted:
+            return False
+        self.read_whole(found, wanted)
+        return True
+
     def ensure(self, entry: Entry) -> Path:
         """The blob's path, made from another of the same bytes where only its mode or times differ.
 
@@ -245,17 +320,20 @@ class Store:
             Missing: the store has no intact copy.
         """
         path = self.blob_path(entry)
-        if self.intact(entry):
-            return path
-        with suppress(FileNotFoundError):
-            path.unlink()
-        source = self.other_copy(entry)
-        if source is None or digest_of(source) != entry.ref:
-            raise Missing(f"blob {entry.ref[:12]} is not in the store, or damaged there")
-        staged = self.tmp / f"blob-{threading.get_ident()}-{time.monotonic_ns()}"
-        shutil.copyfile(source, staged)
-        self._dress(staged, entry)
-        os.replace(staged, path)
+        with self.gate():
+            if self.intact(entry) and self.unchanged(path, os.lstat(path), entry.ref):
+                return path
+            path.unlink(missing_ok=True)
+            source = self.other_copy(entry)
+            if source is None or digest_of(source) != entry.ref:
+                if source is not None:
+                    source.unlink(missing_ok=True)
+                raise self.missing(f"blob {entry.ref[:12]}")
+            staged = self.staged()
+            shutil.copyfile(source, staged)
+            self._dress(staged, entry)
+            os.replace(staged, path)
+            self.read_whole(os.lstat(path), entry.ref)
         return path
 
     def read(self, entry: Entry) -> bytes:
@@ -263,71 +341,5 @@ class Store:
         data = self.ensure(entry).read_bytes()
         if hashlib.sha256(data).hexdigest() != entry.ref:
             self.blob_path(entry).unlink(missing_ok=True)
-            raise Missing(f"blob {entry.ref[:12]} in the store is damaged")
+            raise self.missing(f"blob {entry.ref[:12]}")
         return data
-
-    # layers
-
-    def layers(self, ref: str) -> list[str] | None:
-        """Names of the layer folders, top first, that together are the tree of a node."""
-        with self._lock:
-            row = self._db.execute("select names from layers where ref=?", (ref,)).fetchone()
-        if row is None:
-            return None
-        names: list[str] = json.loads(row[0])
-        if all((self.root / "layers" / name).is_dir() for name in names):
-            return names
-        with self._lock:
-            self._db.execute("delete from layers where ref=?", (ref,))
-        return None
-
-    def set_layers(self, ref: str, names: list[str]) -> None:
-        with self._lock:
-            self._db.execute("insert or replace into layers values (?,?,?)", (ref, json.dumps(names), time.time()))
-
-    def add_layer(self, folder: Path) -> str:
-        """Move a folder in as a layer; its name."""
-        name = os.urandom(6).hex()
-        os.rename(folder, self.root / "layers" / name)
-        return name
-
-    def drop_layers(self, ref: str) -> None:
-        with self._lock:
-            self._db.execute("delete from layers where ref=?", (ref,))
-
-    def checked(self, ref: str) -> bool:
-        """Whether this session has looked over the layers of a tree; from now on it has."""
-        with self._lock:
-            known = ref in self._checked
-            self._checked.add(ref)
-        return known
-
-    # upkeep
-
-    def clear(self, older_than: float = 0.0, stage: str | None = None) -> int:
-        """Forget results not used for ``older_than`` seconds; how many. What nothing names any more is removed."""
-        before = time.time() - older_than
-        with self._lock:
-            gone = self._db.execute(
-                "delete from results where used<=? and (? is null or stage=?)", (before, stage, stage)
-            ).rowcount
-        if not older_than and stage is None:
-            with self._lock:
-                self._db.execute("delete from layers")
-                self._db.execute("delete from nodes")
-                self._cache = {EMPTY_NODE[0]: {}}
-                self.keep(EMPTY.ref, EMPTY_NODE[2])
-            for name in ("layers", "blobs", "volumes"):
-                for path in (self.root / name).iterdir():
-                    remove_tree(path)
-        return gone
-
-
-class Missing(EngineError):
-    """Something that a result names is gone from the store or damaged; whoever asked makes it anew."""
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

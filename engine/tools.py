@@ -50,7 +50,7 @@ def tools(store: Store, lock_file: Path = LOCK) -> Tools:
     from images.debian import deb, fetch, lock, mirror
     from images.errors import ImageError
 
-    with store.locked("tools"):
+    with store.locks.held("tools"):
         if folder.is_dir():
             return Tools(folder)
         staged = store.folder()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["f", "l", "d"]
 
@@ -73,11 +73,13 @@ def encode(node: Node) -> tuple[str, str, bytes]:
     return hashlib.sha256(data).hexdigest(), hashlib.sha256(essence).hexdigest(), data
 
 
+def entry_of(row: list[Any]) -> Entry:
+    """The entry of a row (``Entry.row``)."""
+    return Entry(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], bool(row[9]))
+
+
 def decode(data: bytes) -> Node:
-    return {
-        row[0]: Entry(row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], bool(row[9]))
-        for row in json.loads(data)
-    }
+    return {row[0]: entry_of(row) for row in json.loads(data)}
 
 
 def directory_entry(node: Node, like: Entry | None = None, mode: int = 0o755, mtime: int = 0) -> tuple[Entry, bytes]:

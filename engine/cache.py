@@ -1,0 +1,122 @@
+"""``python -m engine cache``: what the store holds, and clearing it while others use it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from engine import upkeep
+from engine.errors import EngineError
+from engine.store import Store
+
+
+def arguments(commands: Any) -> None:
+    """Add the command to a parser's subcommands."""
+    cache = commands.add_parser("cache", help="what the store holds, and clearing it")
+    actions = cache.add_subparsers(dest="action", required=True)
+    inspect = actions.add_parser(
+        "inspect",
+        help="what is held: by stage, size and last use",
+        description="What the store holds. SIZE is all that a stage's results name; ALONE is what no other stage names, "
+        "which clearing the stage would free.",
+    )
+    inspect.add_argument("--json", action="store_true", help="the same as JSON; sizes in bytes, times since 1970")
+    clear = actions.add_parser(
+        "clear",
+        help="forget results, and remove what nothing names any more",
+        description="Forget results and remove the files that nothing names any more. Runs that use the store keep "
+        "what they hold. Without an option everything is forgotten.",
+    )
+    clear.add_argument(
+        "--older-than",
+        type=_parsed(upkeep.seconds_of),
+        metavar="AGE",
+        help="only what was not used for so long: 12h, 7d",
+    )
+    clear.add_argument(
+        "--keep-size",
+        type=_parsed(upkeep.size_of),
+        metavar="SIZE",
+        help="the least lately used beyond this: 500MB, 5GB",
+    )
+    clear.add_argument("--stage", help="only results of this stage")
+    clear.add_argument("--dry-run", action="store_true", help="say what would go, and leave it")
+    clear.add_argument("--json", action="store_true", help="what went, as JSON")
+    verify = actions.add_parser("verify", help="read every file of the store and drop those that the disk damaged")
+    verify.add_argument("--json", action="store_true", help="names of damaged files, as JSON")
+
+
+def _parsed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def checked(text: str) -> Any:
+        try:
+            return parse(text)
+        except EngineError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.2f} GB" if number >= 10**9 else f"{number / 1e6:.2f} MB"
+
+
+def _when(used: float) -> str:
+    return time.strftime("%F %T", time.localtime(used)) if used else "-"
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit code: 1 only where ``verify`` found damage.
+
+    Raises:
+        EngineError: the store cannot be used.
+    """
+    store = Store()
+    try:
+        if options.action == "inspect":
+            return _inspect(store, options.json)
+        if options.action == "verify":
+            damaged = upkeep.verify(store)
+            print(
+                json.dumps(damaged) if options.json else "\n".join([*damaged, f"{len(damaged)} damaged files dropped"])
+            )
+            return 1 if damaged else 0
+        return _clear(store, options)
+    except OSError as error:
+        raise store.explained(error) from None
+    finally:
+        store.close()
+
+
+def _inspect(store: Store, as_json: bool) -> int:
+    report = upkeep.inspect(store)
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return 0
+    print(f"{'STAGE':28} {'STEPS':>6} {'SIZE':>11} {'ALONE':>11}  LAST USED")
+    for name, stage in report.stages.items():
+        size, alone = _size(stage.size), _size(stage.alone)
+        print(f"{name:28} {stage.steps:6} {size:>11} {alone:>11}  {_when(stage.used)}")
+    for volume in report.volumes:
+        print(f"{'volume ' + volume['key']:35} {_size(volume['size']):>11} {'':11}  {_when(volume['used'])}")
+    print(
+        f"{report.blobs['count']} files of {_size(report.blobs['size'])}, {_size(report.unnamed)} of which no result "
+        f"names; {report.layers} layers; in {report.root}"
+    )
+    return 0
+
+
+def _clear(store: Store, options: argparse.Namespace) -> int:
+    done = upkeep.clear(store, options.older_than or 0.0, options.stage, options.keep_size, options.dry_run)
+    if options.json:
+        print(json.dumps({**asdict(done), "dry_run": options.dry_run}))
+        return 0
+    would = "would be " if options.dry_run else ""
+    print(
+        f"{done.results} results {would}forgotten; {done.blobs} files ({_size(done.size)}), {done.layers} layers and "
+        f"{done.volumes} volumes {would}removed"
+    )
+    return 0
