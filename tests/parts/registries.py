@@ -23,6 +23,8 @@ from pathlib import Path
 import pytest
 
 from engine.store import default_root
+from registry.credentials import Credentials
+from registry.transport import Patience, Settings
 from tests.parts.certificates import Certificates
 from tests.parts.proxy import Proxy
 from tests.parts.toolbox import program
@@ -41,6 +43,15 @@ class Registry:
     proxy: Proxy
     storage: Path
     has_referrers: bool
+
+
+QUICK = Patience(attempts=4, first=0.01, longest=0.05, timeout=20)
+
+
+def settings(registry: Registry, certificates: Certificates, password: str = PASSWORD) -> Settings:
+    """How our own client reaches a registry."""
+    login = Credentials((f"{registry.host}=env:LOGIN",), {"LOGIN": f"{USER}:{password}"})
+    return Settings(login, (certificates.authority,), False, QUICK)
 
 
 def free_port() -> int:

@@ -18,21 +18,10 @@ from registry.errors import Corrupt, Denied, NotFound, RegistryError
 from registry.layout import Layout
 from registry.reference import Repository
 from registry.remote import Remote, fallback_tag
-from registry.transport import Patience, Settings
+from registry.transport import Settings
 from tests.parts.certificates import Certificates
-from tests.parts.registries import PASSWORD, USER, Registry
+from tests.parts.registries import Registry, settings
 from tests.parts.sample import add, image
-
-QUICK = Patience(attempts=4, first=0.01, longest=0.05, timeout=20)
-
-
-def settings(registry: Registry, certificates: Certificates, password: str = PASSWORD) -> Settings:
-    return Settings(
-        Credentials((f"{registry.host}=env:LOGIN",), {"LOGIN": f"{USER}:{password}"}),
-        (certificates.authority,),
-        False,
-        QUICK,
-    )
 
 
 @contextmanager
