@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import subprocess
 import sys
 
 from engine import cache
 from engine.errors import EngineError
-from engine.events import Event
 
 ENVIRONMENT = """\
 environment:
@@ -34,8 +30,16 @@ def main(argv: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a program on a Dagger SDK against this engine, as `dagger run` does")
-    run.add_argument("--quiet", "-q", action="store_true", help="no progress")
+    run.add_argument(
+        *("--quiet", "-q"), dest="show", action="store_const", const="nothing", default="steps", help="no progress"
+    )
+    run.add_argument(
+        *("--verbose", "-v"), dest="show", action="store_const", const="output", help="what steps print, too"
+    )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD ...")
+    shape = commands.add_parser("surface", help="what is served of Dagger's API and what is refused, field by field")
+    shape.add_argument("--json", action="store_true", help="the same for a program")
+    shape.add_argument("--all", action="store_true", help="types of which nothing is served, too")
     start = commands.add_parser("start", help="start an image from an OCI layout, read-only, as its own user")
     start.add_argument("layout")
     start.add_argument("--tmpfs", action="append", default=[], metavar="PATH", help="a writable folder in memory")
@@ -44,7 +48,13 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         if options.command == "run":
-            return _run([w for n, w in enumerate(options.words) if not (n == 0 and w == "--")], options.quiet)
+            from engine.run import run as run_program
+
+            return run_program(options.words[options.words[:1] == ["--"] :], options.show)
+        if options.command == "surface":
+            from engine.api.coverage import show
+
+            return show(options.json, options.all)
         if options.command == "start":
             from engine.start import run_image
 
@@ -55,28 +65,6 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-def _run(words: list[str], quiet: bool) -> int:
-    if not words:
-        raise EngineError("run needs a command: python -m engine run -- python pipelines/build.py")
-    from engine import serve
-
-    def show(event: Event) -> None:
-        if not quiet and event.kind in ("started", "cached", "failed"):
-            print(f"  {event.kind:8} {event.name}", file=sys.stderr)
-
-    with serve(show) as session:
-        try:
-            child = subprocess.Popen(words, env={**os.environ, **session.environment})
-        except OSError as error:
-            print(f"engine: {words[0]}: {error.strerror}", file=sys.stderr)
-            return 127
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda n, _: child.send_signal(n))
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        code = child.wait()
-    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":

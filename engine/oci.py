@@ -7,12 +7,13 @@ import hashlib
 import io
 import json
 import tarfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.graph import Container, Port
+from engine.store import digest_of, remove_tree
 from engine.tree import EMPTY, Entry, file_entry, link_entry
 
 if TYPE_CHECKING:
@@ -75,83 +76,145 @@ def container_of(box: Container, config: dict[str, Any], manifest: dict[str, Any
     )
 
 
-def _layer(solver: Solver, root: Entry) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path, entry in solver.trees.walk(root):
-            info = tarfile.TarInfo(path)
-            info.mode, info.uid, info.gid, info.mtime = entry.mode, entry.uid, entry.gid, entry.mtime // 10**9
-            if entry.kind == "d":
-                info.type = tarfile.DIRTYPE
-                tar.addfile(info)
-            elif entry.kind == "l":
-                info.type, info.linkname = tarfile.SYMTYPE, entry.ref
-                tar.addfile(info)
-            else:
-                data = solver.store.read(entry)
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Images laid out as blobs: files by digest, and the descriptor that leads to the rest."""
+
+    blobs: dict[str, Path]
+    top: dict[str, Any]
 
 
-def write_tarball(solver: Solver, images: list[tuple[Any, Entry]], docker: bool, compression: str) -> Entry:
-    """An OCI layout as a tar, one manifest an image; several images get an index."""
+def _write_layer(solver: Solver, root: Entry, target: Path, compress: bool) -> tuple[str, str, int]:
+    """A tree as a layer, streamed to a file: ``(digest, digest of the tar in it, size)``, digests in hexadecimal."""
+    with target.open("wb") as file:
+        packed = _Hashed(file)
+        zipped = gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) if compress else None
+        plain = _Hashed(zipped) if zipped else packed
+        with tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
+            for path, entry in solver.trees.walk(root):
+                info = tarfile.TarInfo(path)
+                info.mode, info.uid, info.gid, info.mtime = entry.mode, entry.uid, entry.gid, entry.mtime // 10**9
+                if entry.kind == "d":
+                    info.type = tarfile.DIRTYPE
+                    tar.addfile(info)
+                elif entry.kind == "l":
+                    info.type, info.linkname = tarfile.SYMTYPE, entry.ref
+                    tar.addfile(info)
+                else:
+                    info.size = entry.size
+                    with solver.store.ensure(entry).open("rb") as content:
+                        tar.addfile(info, content)
+        if zipped:
+            zipped.close()
+    return packed.digest.hexdigest(), plain.digest.hexdigest(), packed.size
+
+
+class _Hashed:
+    """A file to write to that knows the digest of what went through it."""
+
+    def __init__(self, target: Any) -> None:
+        self.target, self.digest, self.size = target, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        self.target.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self.target.flush()
+
+
+def build(solver: Solver, images: list[tuple[Container, Entry]], folder: Path, docker: bool, compression: str) -> Built:
+    """Images as blobs in a folder, one manifest an image; several images get an index."""
     types = _DOCKER if docker else _OCI
-    blobs: dict[str, bytes] = {}
+    blobs: dict[str, Path] = {}
 
-    def keep(data: bytes, media_type: str) -> dict[str, Any]:
+    def keep(value: Any, media_type: str) -> dict[str, Any]:
+        data = json.dumps(value, separators=(",", ":")).encode()
         digest = hashlib.sha256(data).hexdigest()
-        blobs[digest] = data
+        blobs[digest] = folder / digest
+        blobs[digest].write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
 
     manifests = []
     for box, root in images:
-        tar = _layer(solver, root)
-        if compression == "Uncompressed":
-            layer = keep(tar, types["layer"])
-        else:
-            suffix = ".gzip" if docker else "+gzip"
-            layer = keep(gzip.compress(tar, 6, mtime=0), types["layer"] + suffix)
+        compress = compression != "Uncompressed"
+        staged = folder / "layer"
+        digest, diff_id, size = _write_layer(solver, root, staged, compress)
+        blobs[digest] = staged.rename(folder / digest)
+        suffix = (".gzip" if docker else "+gzip") if compress else ""
+        layer = {"mediaType": types["layer"] + suffix, "digest": f"sha256:{digest}", "size": size}
         system, architecture, *variant = box.platform.split("/")
+        platform = {"architecture": architecture, "os": system, **({"variant": variant[0]} if variant else {})}
         config = {
             "created": "1970-01-01T00:00:00Z",
-            "architecture": architecture,
-            "os": system,
+            **platform,
             "config": config_of(box),
-            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(tar).hexdigest()]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]},
         }
-        platform = {"architecture": architecture, "os": system}
-        if variant:
-            config["variant"] = platform["variant"] = variant[0]
         manifest = {
             "schemaVersion": 2,
             "mediaType": types["manifest"],
-            "config": keep(_json(config), types["config"]),
+            "config": keep(config, types["config"]),
             "layers": [layer],
         }
         if box.annotations:
             manifest["annotations"] = dict(box.annotations)
-        manifests.append({**keep(_json(manifest), types["manifest"]), "platform": platform})
-    if len(manifests) > 1:
-        inner = {"schemaVersion": 2, "mediaType": types["index"], "manifests": manifests}
-        manifests = [keep(_json(inner), types["index"])]
-    index = {"schemaVersion": 2, "mediaType": _OCI["index"], "manifests": manifests}
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar_file:
-        files = {"oci-layout": _json({"imageLayoutVersion": "1.0.0"}), "index.json": _json(index)}
-        files |= {f"blobs/sha256/{digest}": data for digest, data in sorted(blobs.items())}
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(data), 0o644
-            tar_file.addfile(info, io.BytesIO(data))
-    return solver.keep_bytes(out.getvalue())
+        manifests.append({**keep(manifest, types["manifest"]), "platform": platform})
+    if len({m["platform"]["architecture"] + m["platform"].get("variant", "") for m in manifests}) < len(manifests):
+        raise EngineError(f"duplicate platform among {', '.join(box.platform for box, _ in images)}")
+    if len(manifests) == 1:
+        return Built(blobs, manifests[0])
+    return Built(blobs, keep({"schemaVersion": 2, "mediaType": types["index"], "manifests": manifests}, types["index"]))
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+def write_tarball(solver: Solver, images: list[tuple[Any, Entry]], docker: bool, compression: str) -> Entry:
+    """An OCI layout as a tar."""
+    folder = solver.store.folder()
+    try:
+        built = build(solver, images, folder, docker, compression)
+        index = {"schemaVersion": 2, "mediaType": _OCI["index"], "manifests": [built.top]}
+        target = folder / "image.tar"
+        with tarfile.open(target, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, value in (("index.json", index), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
+                data = json.dumps(value, separators=(",", ":")).encode()
+                _add(tar, name, len(data), io.BytesIO(data))
+            for digest, path in sorted(built.blobs.items()):
+                with path.open("rb") as content:
+                    _add(tar, f"blobs/sha256/{digest}", path.stat().st_size, content)
+        entry = file_entry(digest_of(target), target.stat().st_size)
+        solver.store.adopt(target, entry)
+        return entry
+    finally:
+        remove_tree(folder)
 
 
-def read_image(solver: Solver, file: Entry, tag: str = "") -> tuple[Entry, tuple[dict[str, Any], dict[str, Any]]]:
+def _add(tar: tarfile.TarFile, name: str, size: int, content: Any) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    tar.addfile(info, content)
+
+
+def chosen_manifest(manifests: list[dict[str, Any]], platform: str) -> dict[str, Any]:
+    """The descriptor for a platform among those of an index.
+
+    Raises:
+        EngineError: there is none.
+    """
+    system, architecture, *variant = platform.split("/")
+    for descriptor in manifests:
+        given = descriptor.get("platform")
+        fits = given and (given.get("os"), given.get("architecture")) == (system, architecture)
+        if not given or (fits and (not variant or given.get("variant") in (None, variant[0]))):
+            return descriptor
+    known = ", ".join(f"{p.get('os')}/{p.get('architecture')}" for m in manifests if (p := m.get("platform")))
+    raise EngineError(f"no match for platform {platform} among: {known or 'nothing'}")
+
+
+def read_image(
+    solver: Solver, file: Entry, tag: str, platform: str
+) -> tuple[Entry, tuple[dict[str, Any], dict[str, Any]]]:
     """``(root, (config, manifest))`` of an OCI layout in a tar; every blob is checked against its digest.
 
     Raises:
@@ -180,12 +243,12 @@ def read_image(solver: Solver, file: Entry, tag: str = "") -> tuple[Entry, tuple
             ]
             if not chosen:
                 raise EngineError(f"the image tarball has no tag {tag!r}")
-            descriptor = chosen[0]
+            descriptor = chosen[0] if len(chosen) == 1 else chosen_manifest(chosen, platform)
             for _ in range(4):
                 described = json.loads(blob(descriptor["digest"]))
                 if "manifests" not in described:
                     break
-                descriptor = described["manifests"][0]
+                descriptor = chosen_manifest(described["manifests"], platform)
             config = json.loads(blob(described["config"]["digest"]))
             root = EMPTY
             with solver.store.transaction():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import download, folders
 from engine.errors import EngineError
@@ -22,6 +23,9 @@ from engine.store import Missing, Store
 from engine.tools import Tools, tools
 from engine.tree import BEGINNING, EMPTY, Entry, file_entry, link_entry
 from engine.trees import Trees, parts_of
+
+if TYPE_CHECKING:
+    from engine.registry import Pulled
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ class Solver:
         self.store = store
         self.trees = Trees(store)
         self.secrets = Secrets(store)
+        self.credentials: dict[str, tuple[str, str]] = {}
         self.on_event = on_event
         self.slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         self._tools: Tools | None = None
@@ -286,11 +291,22 @@ class Solver:
         found: Entry = (await self.step(step))["mounts"][at]
         return found
 
-    async def _image_root(self, file: Entry, tag: str) -> Entry:
+    async def _image_root(self, file: Entry, tag: str, platform: str) -> Entry:
         from engine.oci import read_image
 
-        root, _ = await asyncio.to_thread(read_image, self, file, tag)
+        root, _ = await asyncio.to_thread(read_image, self, file, tag, platform)
         return root
+
+    async def _pulled_root(self, reference: str, platform: str) -> Entry:
+        return (await self.pulled(reference, platform)).root
+
+    async def pulled(self, reference: str, platform: str) -> Pulled:
+        """An image of a registry, pulled once a session."""
+        from engine.registry import pull
+
+        work = functools.partial(asyncio.to_thread, pull, self, reference, platform)
+        image: Pulled = await self.once(f"pull {platform} {reference}", work)
+        return image
 
     async def _tarball(self, *roots: Entry, images: list[Any], docker: bool, compression: str) -> Entry:
         from engine.oci import write_tarball

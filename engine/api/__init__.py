@@ -8,12 +8,13 @@ from engine.api.configuration import FIELDS as _CONFIGURATION
 from engine.api.directories import DIRECTORY as _DIRECTORY
 from engine.api.files import FIELDS as _FILE
 from engine.api.images import FIELDS as _IMAGES
-from engine.api.objects import identify
+from engine.api.objects import identify, load
 from engine.api.places import FIELDS as _PLACES
 from engine.api.query import HOST as _HOST
 from engine.api.query import QUERY as _QUERY
 from engine.api.query import SECRET as _SECRET
 from engine.api.query import SERVICE as _SERVICE
+from engine.api.query import node
 from engine.api.runs import FIELDS as _RUNS
 
 
@@ -41,3 +42,6 @@ RESOLVERS: dict[str, dict[str, Any]] = {
 for _kind, _fields in RESOLVERS.items():
     if _kind != "Query":
         _fields["id"] = lambda ctx, value, kind=_kind: identify(ctx, kind, value)
+        _QUERY[f"load{_kind}FromID"] = lambda ctx, _, id, kind=_kind: load(ctx, id, kind)
+for _kind in ("Exportable", "Syncer"):
+    _QUERY[f"load{_kind}FromID"] = node

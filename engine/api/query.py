@@ -158,20 +158,6 @@ QUERY: dict[str, Any] = {
     "setSecret": lambda ctx, _, name, plaintext: ctx.solver.secrets.add(name, plaintext),
     "version": lambda ctx, _: ctx.version,
 }
-for _kind in (
-    "CacheVolume",
-    "Container",
-    "Directory",
-    "File",
-    "Secret",
-    "Service",
-    "EnvVariable",
-    "Label",
-    "Port",
-    "Stat",
-    "Host",
-):
-    QUERY[f"load{_kind}FromID"] = lambda ctx, _, id, kind=_kind: load(ctx, id, kind)
 
 
 class _Host:

@@ -16,7 +16,8 @@ from typing import Any
 from engine.errors import EngineError
 
 _SCALARS = {"str": "String", "int": "Int", "bool": "Boolean", "float": "Float"}
-FORMAT = 4
+FORMAT = 5
+_INTERFACES = ("Node", "Syncer", "Exportable")
 
 
 def version() -> str:
@@ -32,14 +33,23 @@ def surface(cache: Path) -> dict[str, Any]:
         return known
     except (OSError, ValueError):
         pass
-    spec = importlib.util.find_spec("dagger")
-    if spec is None or spec.origin is None:
-        raise EngineError("dagger-io is not installed: the engine reads the shape of the API from it")
-    derived = derive((Path(spec.origin).parent / "client/gen.py").read_text())
+    derived = installed()
     staged = path.with_suffix(f".{id(derived)}")
     staged.write_text(json.dumps(derived, separators=(",", ":")))
     staged.replace(path)
     return derived
+
+
+def installed() -> dict[str, Any]:
+    """The ``__schema`` object of the SDK that is installed, derived anew.
+
+    Raises:
+        EngineError: none is.
+    """
+    spec = importlib.util.find_spec("dagger")
+    if spec is None or spec.origin is None:
+        raise EngineError("dagger-io is not installed: the engine reads the shape of the API from it")
+    return derive((Path(spec.origin).parent / "client/gen.py").read_text())
 
 
 def derive(source: str) -> dict[str, Any]:
@@ -50,7 +60,7 @@ def derive(source: str) -> dict[str, Any]:
     types: list[dict[str, Any]] = []
     for node in classes:
         kind = kinds[node.name]
-        if kind == "OBJECT":
+        if kind == "OBJECT" and not node.name.startswith("_"):
             types.append(_object(node, kinds))
         elif kind == "ENUM":
             names = [t.id for s in node.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)]
@@ -69,17 +79,14 @@ def derive(source: str) -> dict[str, Any]:
         elif kind == "SCALAR":
             types.append(_type("SCALAR", node.name))
     types += [_type("SCALAR", name) for name in ("String", "Int", "Boolean", "Float", "ID")]
-    objects = [t["name"] for t in types if t["kind"] == "OBJECT"]
-    identity = {**_named("id", deprecated=True), "args": [], "type": _nonnull("SCALAR", "ID")}
-    types.append(
-        _type(
-            "INTERFACE",
-            "Node",
-            fields=[identity],
-            interfaces=[],
-            possibleTypes=[{"kind": "OBJECT", "name": n, "ofType": None} for n in objects],
-        )
-    )
+    objects = {t["name"]: {f["name"] for f in t["fields"]} for t in types if t["kind"] == "OBJECT"}
+    for node in classes:
+        name = node.name.removeprefix("_").removesuffix("Client")
+        if name in _INTERFACES and kinds[node.name] == "OBJECT":
+            fields = _object(node, kinds)["fields"]
+            possible = [n for n, known in objects.items() if {f["name"] for f in fields} <= known]
+            references = [{"kind": "OBJECT", "name": n, "ofType": None} for n in possible]
+            types.append(_type("INTERFACE", name, fields=fields, interfaces=[], possibleTypes=references))
     return {
         "queryType": {"name": "Query"},
         "mutationType": None,
@@ -135,8 +142,8 @@ def _reference(annotation: str, owner: str, kinds: dict[str, str], is_argument: 
         name = owner if text == "Self" else text
         name = _SCALARS.get(name, name)
         kind = "SCALAR" if name in (*_SCALARS.values(), "ID") else kinds.get(name, "")
-        if name in ("Node", "Syncer", "Exportable"):
-            kind, name = "INTERFACE", "Node"
+        if name in _INTERFACES:
+            kind = "INTERFACE"
         if (is_argument and kind in ("OBJECT", "INTERFACE")) or not kind:
             kind, name = "SCALAR", "ID"
         inner = {"kind": kind, "name": name, "ofType": None}
