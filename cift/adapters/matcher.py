@@ -1,181 +1,321 @@
-"""One matcher process owns the books; the workers of the API speak to it over a Unix socket.
+"""The matcher: one process that owns the books and the journal; the API's workers speak to it over a Unix socket.
 
-Frames are JSON lines, answered in order on each connection. The books live in memory: a matcher that dies takes them
-with it, and the next one starts empty under a new ``epoch``. It ends by itself once its last worker is gone.
+It is started by whichever worker finds nobody holding ``matcher.lock`` (see ``guard``), and ends by itself once its last
+worker has been gone for a while. The lock is held by the process as long as it lives, so there is never a second one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
+import logging
 import os
-import struct
+import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_LINGER = 2.0
-_TAPE = 1000
-_ACCOUNT = 1
+from cift import logs
+from cift.adapters import frames, state
+from cift.adapters.journal import Journal
+from cift.adapters.sequencer import Batch, Pending, Sequencer
+from cift.adapters.storage import outlives_a_restart
+from cift.domain.instruments import BY_NUMBER
+from cift.domain.records import RECORD_SIZE
+from cift.domain.risk import Limits
+from cift.errors import CiftError
+from cift.settings import Settings
 
+LINGER = 2.0
+"""Seconds without a worker after which the matcher ends."""
+MAX_BATCH = 4096
+"""Commands that share one fsync at most."""
+FOLLOWER_BYTES = 64 << 20
+"""What a follower may leave unread before it is cut off; it catches up from the journal."""
+_TICK = 0.5
 
-def folder() -> Path:
-    return Path(os.environ.get("CIFT_RUNTIME_DIR", "/tmp/cift"))
+log = logging.getLogger("cift.matcher")
 
 
 class Matcher:
-    """The core, the numbers of its instruments, and the tapes by symbol."""
+    """Sockets around a `Sequencer`: gathers what came while the last batch was made durable into the next one."""
 
-    def __init__(self) -> None:
-        import cift_core
+    def __init__(self, sequencer: Sequencer, settings: Settings) -> None:
+        self._sequencer, self._settings = sequencer, settings
+        self._pending: list[Pending] = []
+        self._wake = asyncio.Event()
+        self.connections: set[Connection] = set()
+        self.followers: set[Connection] = set()
+        self.seen = time.monotonic()
+        self._snapshot_at = sequencer.state.sequence
+        self._saving: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._trouble = ""
+        self._counts = {"batches": 0, "commands": 0, "refused_batches": 0, "sync_seconds": 0.0}
+        self._durable = outlives_a_restart(settings.data) and settings.journal == "durable"
 
-        self._names = cift_core
-        self._core = cift_core.Core()
-        self._numbers: dict[str, int] = {}
-        self._tapes: dict[str, deque[Sequence[int]]] = {}
-        self._sequence = self._last_order = 0
-        self.epoch = time.time_ns()
+    def submit(self, pending: list[Pending]) -> None:
+        self._pending += pending
+        self._wake.set()
 
-    def _number(self, symbol: str) -> int:
-        if symbol not in self._numbers:
-            names = self._names
-            self._numbers[symbol] = number = len(self._numbers) + 1
-            self._tapes[symbol] = deque(maxlen=_TAPE)
-            self._sequence += 1
-            define = (self._sequence, 0, number, names.CommandKind.DEFINE, names.InstrumentState.OPEN)
-            self._core.apply(struct.pack(names.INSTRUMENT_FORMAT, *define, 1, 1, 1, names.MAX_PRICE))
-        return self._numbers[symbol]
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
 
-    def _apply(self, *command: int) -> list[tuple[int, ...]]:
-        """The events of a command that lacks its sequence and time."""
-        self._sequence += 1
-        events = self._core.apply(struct.pack(self._names.COMMAND_FORMAT, self._sequence, 0, *command))
-        return list(struct.iter_unpack(self._names.EVENT_FORMAT, events))
+    async def run(self) -> None:
+        """Commit batches until told to stop, or until nobody has been there for a while."""
+        ticked = 0.0
+        while not self._stopping:
+            if not self._pending:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), _TICK)
+                except TimeoutError:
+                    if not self.connections and time.monotonic() - self.seen > LINGER:
+                        break
+            self._wake.clear()
+            if time.monotonic() - ticked > _TICK:
+                ticked = time.monotonic()
+                await self.housekeeping()
+            taken, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
+            if taken:
+                await self._commit(self._sequencer.admit(taken))
+        if self._saving is not None:
+            await self._saving
+        await self._save()
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        symbol, names = request.get("symbol", ""), self._names
-        number = self._number(symbol) if symbol else 0
-        match request["do"]:
-            case "submit":
-                self._last_order = order = self._last_order + 1
-                side = names.Side.BUY if request["buy"] else names.Side.SELL
-                how = (names.OrderType.LIMIT, names.TimeInForce.GTC, names.SelfTrade.ALLOW, 0)
-                price, quantity = request["price"], request["quantity"]
-                what = (_ACCOUNT, order, quantity, 0, price, 0, 0)
-                events = self._apply(number, names.CommandKind.NEW, side, *how, *what)
-                # Trade id, maker, taker, price, quantity.
-                trades = [[e[18], e[15], e[9], e[11], e[12]] for e in events if e[3] == names.EventKind.TRADE]
-                self._tapes[symbol].extend(trades)
-                return {"id": order, "remaining": events[-1][13], "trades": trades}
-            case "cancel":
-                what = (_ACCOUNT, request["id"], 0, 0, 0, 0, 0)
-                (event,) = self._apply(number, names.CommandKind.CANCEL, 0, 0, 0, 0, 0, *what)
-                return {"unknown": True} if event[3] == names.EventKind.REJECTED else {"remaining": event[12]}
-            case "book":
-                bids, asks = self._core.depth(number, request["depth"])
-                return {"bids": bids, "asks": asks}
-            case "trades":
-                return {"trades": list(self._tapes[symbol])[-request["limit"] :][::-1]}
-            case "ping":
-                return {"epoch": self.epoch, "pid": os.getpid()}
-        return {"error": "unknown request"}
+    async def housekeeping(self) -> None:
+        batch = self._sequencer.housekeeping()
+        if batch is not None:
+            await self._commit(batch)
+        if self._sequencer.state.sequence - self._snapshot_at >= self._settings.snapshot_every and self._saving is None:
+            self._saving = asyncio.create_task(self._save())
 
+    async def _commit(self, batch: Batch) -> None:
+        if not batch.payload:
+            return
+        began = time.perf_counter()
+        error = await asyncio.get_running_loop().run_in_executor(None, self._sequencer.store, batch)
+        self._counts["sync_seconds"] += time.perf_counter() - began
+        if error is not None:
+            self._counts["refused_batches"] += 1
+            if not self._trouble:
+                log.error("orders are refused: %s", error)
+            self._trouble = str(error)
+            self._sequencer.refuse(batch, error)
+            await asyncio.sleep(0.01)
+            return
+        if self._trouble:
+            log.warning("the journal can be written again")
+            self._trouble = ""
+        payload, events = self._sequencer.apply(batch)
+        self._counts["batches"] += 1
+        self._counts["commands"] += len(payload) // RECORD_SIZE
+        if self.followers:
+            data = frames.frame(frames.BATCH, 0, frames.LENGTH.pack(len(payload)) + payload + events)
+            for follower in list(self.followers):
+                follower.follow(data)
 
-async def serve(path: Path) -> None:
-    """Serve until no worker has been connected for a while."""
-    matcher, connected, last = Matcher(), 0, time.monotonic()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connected, last
-        connected += 1
+    async def _save(self) -> None:
+        """A snapshot; one that cannot be written is no loss."""
+        if self._settings.journal == "off" or self._sequencer.state.sequence == self._snapshot_at:
+            self._saving = None
+            return
+        sequence, data = self._sequencer.state.sequence, self._sequencer.state.snapshot()
+        self._snapshot_at = sequence
         try:
-            while line := await reader.readline():
-                writer.write(json.dumps(matcher.answer(json.loads(line))).encode() + b"\n")
-                await writer.drain()
-        except (ConnectionError, ValueError):
-            pass
-        finally:
-            connected -= 1
-            last = time.monotonic()
-            writer.close()
+            await asyncio.get_running_loop().run_in_executor(None, state.save, self._settings.data, sequence, data)
+        except OSError as error:
+            log.warning("no snapshot of sequence %d: %s", sequence, error)
+        self._saving = None
 
-    path.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(handle, path, backlog=128)
-    path.chmod(0o600)
-    async with server:
-        while connected or time.monotonic() - last < _LINGER:
-            await asyncio.sleep(0.2)
+    def answer(self, question: dict[str, Any]) -> dict[str, Any] | bytes:
+        """The answer to a query: JSON, or packed orders."""
+        now = self._sequencer.state
+        ledger = now.ledger
+        match question.get("ask"):
+            case "ping":
+                return {"sequence": now.sequence, "pid": os.getpid(), "durable": self._durable, "trouble": self._trouble}
+            case "depth":
+                bids, asks = now.core.depth(question["instrument"], question["levels"])
+                return {"sequence": now.sequence, "bids": bids, "asks": asks}
+            case "order":
+                order_id = question.get("id")
+                if order_id is None:
+                    order_id = ledger.find(question["account"], question["client_id"].encode())
+                order = None if order_id is None else ledger.order(order_id)
+                return b"" if order is None or order.account != question["account"] else order.pack()
+            case "orders":
+                found = (ledger.order(order_id) for order_id in question["ids"])
+                return b"".join(order.pack() for order in found if order is not None)
+            case "open":
+                mine = ledger.open_orders(question["account"], question.get("instrument", 0))
+                return b"".join(order.pack() for order in mine)
+            case "positions":
+                return {
+                    "sequence": now.sequence,
+                    "positions": [
+                        [number, p.net, p.cash, p.open_buy, p.open_sell, ledger.last.get(number, 0)]
+                        for (account, number), p in sorted(ledger.positions.items())
+                        if account == question["account"]
+                    ],
+                }
+            case "instruments":
+                return {"states": {number: now.core.instrument(number)[0] for number in now.core.instruments()}, "last": ledger.last}
+            case "statistics":
+                return {**self._counts, "sequence": now.sequence, "live_orders": len(ledger.live), "healthy": not self._trouble}
+            case "hash":
+                return {"sequence": now.sequence, "hash": now.hash()}
+        return {"error": "unknown question"}
 
 
-class Unavailable(Exception):
-    """The matcher did not answer: the request may not have been taken."""
+class Connection(asyncio.Protocol):
+    """A worker's end."""
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher = matcher
+        self._splitter = frames.Splitter()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._matcher.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._matcher.connections.discard(self)
+        self._matcher.followers.discard(self)
+        self._matcher.seen = time.monotonic()
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for kind, request, body in self._splitter.feed(data):
+                self._received(kind, request, body)
+        except (frames.FrameError, KeyError, TypeError, ValueError) as error:
+            log.error("a worker sent what cannot be understood: %r", error)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _received(self, kind: int, request: int, body: bytes) -> None:
+        if kind == frames.COMMANDS:
+            self._matcher.submit(_Answers(self, request, body).pending)
+        elif kind == frames.QUERY:
+            answer = self._matcher.answer(json.loads(body))
+            if isinstance(answer, bytes):
+                self.send(frames.frame(frames.RECORDS, request, answer))
+            else:
+                self.send(frames.frame(frames.ANSWER, request, json.dumps(answer).encode()))
+        elif kind == frames.FOLLOW:
+            self._matcher.followers.add(self)
+            self.send(frames.frame(frames.ANSWER, request, json.dumps(self._matcher.answer({"ask": "ping"})).encode()))
+        else:
+            raise frames.FrameError(f"frame of kind {kind}")
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def follow(self, data: bytes) -> None:
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > FOLLOWER_BYTES:
+            log.warning("a follower reads too slowly and is cut off")
+            self._transport.abort()
+            return
+        self._transport.write(data)
 
 
-class Client:
-    """A worker's connection; requests of one worker are sent one after another and answered in order."""
+class _Answers:
+    """Collects the results of one COMMANDS frame and sends them together."""
 
-    def __init__(self) -> None:
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._lock = asyncio.Lock()
+    def __init__(self, connection: Connection, request: int, body: bytes) -> None:
+        if not body or len(body) % RECORD_SIZE:
+            raise frames.FrameError(f"{len(body)} bytes of commands")
+        count = len(body) // RECORD_SIZE
+        self._connection, self._request, self._missing = connection, request, count
+        self._results = [b""] * count
+        self.pending = [
+            Pending(body[i * RECORD_SIZE : (i + 1) * RECORD_SIZE], lambda data, i=i: self._set(i, data))  # type: ignore[misc]
+            for i in range(count)
+        ]
 
-    async def ask(self, **request: Any) -> dict[str, Any]:
-        """The matcher's answer.
+    def _set(self, index: int, data: bytes) -> None:
+        self._results[index] = data
+        self._missing -= 1
+        if not self._missing:
+            self._connection.send(frames.frame(frames.RESULTS, self._request, b"".join(self._results)))
 
-        Raises:
-            Unavailable: it died while it was asked, or cannot be started.
-        """
-        async with self._lock:
-            reader, writer = self._streams or await self._connect()
-            self._streams = (reader, writer)
-            try:
-                writer.write(json.dumps(request).encode() + b"\n")
-                await writer.drain()
-                line = await reader.readline()
-                if not line:
-                    raise ConnectionError
-                answer: dict[str, Any] = json.loads(line)
-                return answer
-            except ConnectionError:
-                self._streams = None
-                raise Unavailable("the matcher is gone; nothing is known of this request") from None
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        home = folder()
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = home / "matcher.sock"
-        for _ in range(100):
-            try:
-                return await asyncio.open_unix_connection(path, limit=1 << 24)
-            except OSError:
-                await self._start(home)
-                await asyncio.sleep(0.05)
-        raise Unavailable("the matcher cannot be started")
+def limits(settings: Settings) -> dict[int, Limits]:
+    """The configured limits by instrument, in ticks and lots."""
+    return {
+        number: Limits(
+            traded.whole_amount(settings.max_notional),
+            traded.whole_amount(settings.max_position),
+            int(settings.collar * 1_000_000),
+        )
+        for number, traded in BY_NUMBER.items()
+    }
 
-    async def _start(self, home: Path) -> None:
-        """Start the matcher unless somebody else is at it: the process that holds the lock is the matcher."""
-        with (home / "matcher.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "cift.adapters.matcher",
-                str(lock.fileno()),
-                pass_fds=[lock.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
 
-    def close(self) -> None:
-        if self._streams is not None:
-            self._streams[1].close()
+def recover(settings: Settings) -> tuple[state.State, Journal | None]:
+    """The state as the journal has it, and the journal, open.
+
+    Raises:
+        Corrupt: a segment is damaged.
+    """
+    if settings.journal == "off":
+        return state.State(), None
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    recovered, damaged = state.load(settings.data)
+    for line in damaged:
+        log.error("%s", line)
+    journal = Journal(settings.data, RECORD_SIZE, settings.segment_bytes, sync=settings.journal == "durable")
+    count = state.replay(recovered, journal.open(recovered.sequence))
+    log.info("sequence %d: %d commands replayed", recovered.sequence, count)
+    return recovered, journal
+
+
+async def serve(settings: Settings) -> None:
+    """Recover, then serve until no worker has been connected for a while or SIGTERM comes.
+
+    Raises:
+        Corrupt: the journal is damaged.
+    """
+    recovered, journal = recover(settings)
+    matcher = Matcher(Sequencer(recovered, journal, limits(settings)), settings)
+    await matcher.housekeeping()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, matcher.stop)
+    path = settings.runtime / "matcher.sock"
+    staged = settings.runtime / f".matcher-{os.getpid()}.sock"
+    staged.unlink(missing_ok=True)
+    server = await loop.create_unix_server(lambda: Connection(matcher), staged, backlog=128)
+    staged.chmod(0o600)
+    staged.rename(path)
+    (settings.runtime / "matcher.error").unlink(missing_ok=True)
+    try:
+        await matcher.run()
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)
+        if journal is not None:
+            journal.close()
+
+
+def main() -> int:
+    settings = Settings.of_environment()
+    logs.configure(settings.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        asyncio.run(serve(settings))
+    except (CiftError, OSError) as error:
+        log.error("the matcher cannot start: %s", error)
+        Path(settings.runtime / "matcher.error").write_text(str(error))
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(folder() / "matcher.sock"))
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The FastAPI application over given ports; `main` is where they are made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from cift import __version__
+from cift.api import account, market, operations, orders, page, problems, stream
+from cift.api.context import Context
+from cift.api.edge import Edge
+from cift.api.metrics import Metrics
+from cift.settings import Settings
+
+DESCRIPTION = """
+A trading venue. Decimals are strings. Errors are `application/problem+json` (RFC 9457).
+
+**Retries.** Give every order a `client_order_id`: sent again, it is taken once. After a connection that broke,
+`GET /v1/orders/by-client-id/{client_order_id}` tells what became of it.
+
+**Signing.** With API keys configured, requests carry `CIFT-KEY`, `CIFT-TIMESTAMP` (milliseconds), `CIFT-NONCE` (8 to 64
+characters, never used before) and `CIFT-SIGNATURE`: HMAC-SHA256 in hex, under the key's secret, of timestamp, nonce,
+method, path with query, and SHA-256 of the body in hex, joined by line feeds. Without keys, the demo account is open.
+
+**Live data** comes over the WebSocket `/v1/stream`: {"op": "subscribe", "channel": "book", "symbol": "CIFT-USD"}.
+"""
+
+Ports = Callable[[], AbstractAsyncContextManager[Context]]
+
+
+def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
+    """The application; ``ports`` is entered when a worker starts and left when it has drained."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with ports() as context:
+            app.state.context = context
+            yield
+
+    options: dict[str, Any] = {}
+    app = FastAPI(
+        title="CIFT Markets",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        telemetry={"auto_configure": True},
+        **options,
+    )
+    app.state.metrics = metrics
+    for router in (orders.router, market.router, account.router, operations.router, stream.router, page.router):
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(Edge, max_body=settings.max_body, metrics=metrics)
+    return app

@@ -1,0 +1,93 @@
+"""The outermost layer (ASGI): request ids, limits of bodies, security headers, metrics, and the last net for exceptions."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cift.api import problems
+from cift.api.metrics import Metrics
+from cift.logs import request_id
+
+log = logging.getLogger("cift.api")
+_ID = re.compile(rb"[A-Za-z0-9_.\-]{1,64}\Z")
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class Edge:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp, max_body: int, metrics: Metrics) -> None:
+        self._app, self._max_body, self._metrics = app, max_body, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"])
+        name = given.get(b"x-request-id", b"")
+        request = name.decode() if _ID.match(name) else secrets.token_hex(8)
+        token = request_id.set(request)
+        began, status, started, received = time.perf_counter(), 500, False, 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body:
+                raise _TooLarge
+            return message
+
+        async def marked(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                status, started = message["status"], True
+                message["headers"] = [*message["headers"], (b"x-request-id", request.encode()), *_SECURITY]
+            await send(message)
+
+        try:
+            length = given.get(b"content-length", b"0")
+            if length.isdigit() and int(length) > self._max_body:
+                raise _TooLarge
+            await self._app(scope, limited, marked)
+        except _TooLarge:
+            await self._answer(413, "too-large", f"a body may have {self._max_body} bytes", scope, marked, started)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            detail = "this is our fault; the log has it under the request id"
+            await self._answer(500, "internal", detail, scope, marked, started)
+        finally:
+            seconds = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.request(scope["method"], route, status, seconds)
+            if log.isEnabledFor(logging.DEBUG):
+                fields = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 6)}
+                log.debug("request", extra={"fields": fields})
+            request_id.reset(token)
+
+    async def _answer(
+        self, status: int, kind: str, detail: str, scope: Scope, send: Send, started: bool
+    ) -> None:
+        if started:
+            return
+        headers = {"Connection": "close"} if status == 413 else None
+        response = problems.response(problems.document(status, kind, detail), headers)
+
+        async def nothing() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        await response(scope, nothing, send)

@@ -1,0 +1,63 @@
+"""Prometheus metrics, summed over the workers.
+
+`prometheus_client` does the counting: in its multiprocess mode each worker maps a file, and whoever is asked adds them up.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+class Metrics:
+    """A worker's counters, in a folder that the workers of one service share."""
+
+    def __init__(self, folder: Path) -> None:
+        family = folder / str(os.getppid())
+        if folder.is_dir():
+            for old in folder.iterdir():
+                if old.name != family.name and not Path("/proc", old.name).exists():
+                    shutil.rmtree(old, ignore_errors=True)
+        family.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(family)
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "cift_requests", "HTTP requests by route and status", ["method", "route", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "cift_request_seconds",
+            "Time to answer",
+            ["route"],
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self._registry,
+        )
+        self.streams = Gauge(
+            "cift_streams", "WebSocket clients", registry=self._registry, multiprocess_mode="livesum"
+        )
+        self.dropped = Counter(
+            "cift_streams_dropped", "WebSocket clients dropped by the server", ["reason"], registry=self._registry
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method if method in _METHODS else "other", route, status).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def text(self, matcher: dict[str, float]) -> bytes:
+        """The exposition of all workers, and the matcher's figures."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        lines = [
+            f"# TYPE cift_matcher_{name} {'gauge' if name in ('live_orders', 'healthy', 'sequence') else 'counter'}\n"
+            f"cift_matcher_{name} {float(value):g}\n"
+            for name, value in sorted(matcher.items())
+        ]
+        return generate_latest(registry) + "".join(lines).encode()

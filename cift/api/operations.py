@@ -1,0 +1,53 @@
+"""For operators: live, ready, metrics."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import APIRouter, Request, Response
+
+from cift import __version__
+from cift.api import metrics, problems, schemas
+from cift.api.context import Ports
+from cift.errors import CiftError
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health", response_model=schemas.Health)
+async def health() -> Response:
+    """Live: this worker answers. Restart it if it does not."""
+    return Response(json.dumps({"status": "ok", "version": __version__}), media_type="application/json")
+
+
+@router.get("/ready", response_model=schemas.Ready, responses={503: {"model": schemas.Ready}})
+async def ready(ports: Ports) -> Response:
+    """Ready: the matcher takes orders. `durable` tells whether acknowledged orders outlive a restart of the machine."""
+    details: dict[str, object] = {}
+    good = True
+    try:
+        now = await ports.venue.ask("ping")
+        details["matcher"] = now["trouble"] or "ok"
+        details["durable"] = now["durable"]
+        details["sequence"] = now["sequence"]
+        good = not now["trouble"]
+    except CiftError as error:
+        details["matcher"], good = str(error), False
+    try:
+        behind = int(str(details.get("sequence", 0))) - await ports.history.sequence()
+        details["read_model"] = "ok" if behind <= 0 else f"{behind} commands behind"
+    except CiftError as error:
+        details["read_model"] = str(error)  # orders go on without it
+    body = {"status": "ready" if good else "not ready", "details": details}
+    return Response(json.dumps(body), 200 if good else 503, media_type="application/json")
+
+
+@router.get("/metrics", responses={200: {"content": {metrics.MEDIA_TYPE: {}}}, **problems.responses(503)})
+async def exposition(request: Request, ports: Ports) -> Response:
+    """Prometheus' text format: all workers, and the matcher."""
+    counted: metrics.Metrics = request.app.state.metrics
+    try:
+        matcher = {name: float(value) for name, value in (await ports.venue.ask("statistics")).items()}
+    except CiftError:
+        matcher = {"healthy": 0.0}
+    return Response(counted.text(matcher), headers={"content-type": metrics.MEDIA_TYPE})

@@ -1,0 +1,1 @@
+"""What the venue does for its clients, in terms of the ports."""
