@@ -39,6 +39,7 @@ def configure(level: str) -> None:
     root.setLevel(level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "fastapi"):
         logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
+        if logger.handlers or name != "uvicorn.access":  # without handlers it was turned off: --no-access-log
+            logger.handlers.clear()
+            logger.propagate = True
     logging.getLogger("asyncio").setLevel("WARNING")

@@ -18,7 +18,7 @@ class SettingsError(ValueError):
     """A variable of the environment that cannot be used; the message names it and says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """One process's configuration. Rates are requests per second and key, amounts are in quote currency."""
 

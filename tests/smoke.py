@@ -1,9 +1,10 @@
-"""The probe of the image: run by its own Python beside it. Waits for health, places two orders, sees the trade."""
+"""The probe of the image: run by its own Python beside it. Waits for health, trades, retries, reads everything back."""
 
 import http.client
 import json
 import sys
 import time
+import uuid
 
 began = time.monotonic()
 
@@ -13,7 +14,8 @@ def ask(method: str, path: str, body: object = None) -> tuple[int, object]:
     headers = {"Content-Type": "application/json"}
     connection.request(method, path, json.dumps(body) if body is not None else None, headers)
     answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    data = answer.read()
+    return answer.status, json.loads(data) if "json" in (answer.getheader("content-type") or "") else data.decode()
 
 
 while True:
@@ -26,18 +28,30 @@ while True:
         sys.exit("the service was not healthy within 30 s")
     time.sleep(0.02)
 print(f"          healthy after {time.monotonic() - began:.2f} s")
+status, ready = ask("GET", "/ready")
+if status != 200:
+    sys.exit(f"the service is not ready: {ready}")
 order = {"symbol": "CIFT-USD", "price": "100.25", "quantity": "2"}
+placed = {}
 for side in ("sell", "buy"):
-    status, placed = ask("POST", "/v1/orders", {**order, "side": side})
-    if status != 201:
-        sys.exit(f"order refused: {status} {placed}")
-status, trades = ask("GET", "/v1/trades/CIFT-USD")
-if not trades or trades[0]["price"] != "100.25":
-    sys.exit(f"the trade is not on the tape: {trades}")
+    name = f"smoke-{uuid.uuid4().hex[:12]}"
+    for expected in (201, 200):
+        status, placed = ask("POST", "/v1/orders", {**order, "side": side, "client_order_id": name})
+        if status != expected:
+            sys.exit(f"order {name}: {status} where {expected} was expected: {placed}")
+if placed["status"] != "filled":
+    sys.exit(f"the order did not trade: {placed}")
+status, tape = ask("GET", "/v1/trades/CIFT-USD")
+if status != 200 or tape["trades"][0]["price"] != "100.25" or len(tape["trades"]) != 1:
+    sys.exit(f"the trade is not on the tape, once: {tape}")
+for path, expected in {"/": "<!doctype html>", "/metrics": "cift_requests_total", "/openapi.json": "CIFT Markets"}.items():
+    status, text = ask("GET", path)
+    if status != 200 or expected not in str(text):
+        sys.exit(f"{path}: {status} {str(text)[:200]}")
 for path in ("/x", "/usr/x", "/app/x", "/etc/x"):
     try:
         open(path, "w")  # noqa: SIM115
     except OSError:
         continue
     sys.exit(f"{path} could be written")
-print("          an order was placed and traded; the root is read-only")
+print("          orders were placed, retried and traded; the root is read-only")

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cift.adapters import frames
 from cift.adapters.guard import Guard
@@ -38,8 +38,8 @@ class _Link(asyncio.Protocol):
         return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no asyncio.Transport by inheritance.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         for kind, request, body in self._splitter.feed(data):
@@ -156,7 +156,10 @@ class MatcherClient:
         return [Order.unpack(data[at : at + ORDER_SIZE]) for at in range(0, len(data), ORDER_SIZE)]
 
     async def _ask(self, expected: int, question: str, arguments: dict[str, Any]) -> bytes:
-        body, deadline = json.dumps({"ask": question, **arguments}).encode(), asyncio.get_running_loop().time() + PATIENCE
+        body, deadline = (
+            json.dumps({"ask": question, **arguments}).encode(),
+            asyncio.get_running_loop().time() + PATIENCE,
+        )
         while True:
             link = await self._connected(deadline)
             try:

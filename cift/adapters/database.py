@@ -8,22 +8,53 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cift.errors import CiftError, Unavailable
 
-ORDER_COLUMNS = (
-    "id account created updated sequence expiry instrument side type tif self_trade flags status reason origin "
-    "quantity display price stop_price remaining filled notional client_id"
-).split()
-TRADE_COLUMNS = (
-    "id sequence time instrument side price quantity taker_order taker_account maker_order maker_account"
-).split()
-CANDLE_COLUMNS = "instrument start open high low close volume trades".split()
-POSITION_COLUMNS = "account instrument net cash open_buy open_sell".split()
+ORDER_COLUMNS = [
+    "id",
+    "account",
+    "created",
+    "updated",
+    "sequence",
+    "expiry",
+    "instrument",
+    "side",
+    "type",
+    "tif",
+    "self_trade",
+    "flags",
+    "status",
+    "reason",
+    "origin",
+    "quantity",
+    "display",
+    "price",
+    "stop_price",
+    "remaining",
+    "filled",
+    "notional",
+    "client_id",
+]
+TRADE_COLUMNS = [
+    "id",
+    "sequence",
+    "time",
+    "instrument",
+    "side",
+    "price",
+    "quantity",
+    "taker_order",
+    "taker_account",
+    "maker_order",
+    "maker_account",
+]
+CANDLE_COLUMNS = ["instrument", "start", "open", "high", "low", "close", "volume", "trades"]
+POSITION_COLUMNS = ["account", "instrument", "net", "cash", "open_buy", "open_sell"]
 MINUTE = 60
 _ROWS = 200
 """Rows of one INSERT."""
@@ -104,10 +135,8 @@ class Database:
 
     def close(self) -> None:
         if self._connection is not None:
-            try:
+            with suppress(Exception):  # it may be gone already
                 self._connection.close()
-            except Exception:
-                pass  # it is gone already
             self._connection = None
 
     def create(self) -> None:

@@ -39,7 +39,9 @@ class SqlHistory:
 
     async def order(self, account: int, order_id: int | None, client_id: str | None) -> Order | None:
         column, value = ("id", order_id) if order_id is not None else ("client_id", client_id)
-        rows = await self._query(f"{_ORDERS} WHERE account = ? AND {column} = ? ORDER BY id DESC LIMIT 1", (account, value))
+        rows = await self._query(
+            f"{_ORDERS} WHERE account = ? AND {column} = ? ORDER BY id DESC LIMIT 1", (account, value)
+        )
         return _order(rows[0]) if rows else None
 
     async def orders(self, account: int, instrument: int, live: bool | None, before: int, limit: int) -> list[Order]:
@@ -69,7 +71,8 @@ class SqlHistory:
 
 
 def _order(row: tuple[Any, ...]) -> Order:
-    return Order(*map(int, row[:-1]), str(row[-1]).encode())
+    fields: list[Any] = [*map(int, row[:-1]), str(row[-1]).encode()]
+    return Order(*fields)
 
 
 def merged(candles: Sequence[Candle], seconds: int) -> list[Candle]:

@@ -102,7 +102,9 @@ def read_segment(path: Path, record: int) -> Iterator[Batch | Torn]:
                 if _torn_by_zeros(head, file.read()):
                     yield Torn(path, offset)
                     return
-                raise Corrupt(f"{path}: offset {offset}: the header of a batch is damaged (after sequence {expected - 1})")
+                raise Corrupt(
+                    f"{path}: offset {offset}: the header of a batch is damaged (after sequence {expected - 1})"
+                )
             if first != expected or size == 0 or size % record:
                 raise Corrupt(
                     f"{path}: offset {offset}: sequence {first} with {size} bytes, where {expected} was expected"

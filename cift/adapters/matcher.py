@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cift import logs
 from cift.adapters import frames, state
@@ -135,7 +135,12 @@ class Matcher:
         ledger = now.ledger
         match question.get("ask"):
             case "ping":
-                return {"sequence": now.sequence, "pid": os.getpid(), "durable": self._durable, "trouble": self._trouble}
+                return {
+                    "sequence": now.sequence,
+                    "pid": os.getpid(),
+                    "durable": self._durable,
+                    "trouble": self._trouble,
+                }
             case "depth":
                 bids, asks = now.core.depth(question["instrument"], question["levels"])
                 return {"sequence": now.sequence, "bids": bids, "asks": asks}
@@ -161,9 +166,17 @@ class Matcher:
                     ],
                 }
             case "instruments":
-                return {"states": {number: now.core.instrument(number)[0] for number in now.core.instruments()}, "last": ledger.last}
+                return {
+                    "states": {number: now.core.instrument(number)[0] for number in now.core.instruments()},
+                    "last": ledger.last,
+                }
             case "statistics":
-                return {**self._counts, "sequence": now.sequence, "live_orders": len(ledger.live), "healthy": not self._trouble}
+                return {
+                    **self._counts,
+                    "sequence": now.sequence,
+                    "live_orders": len(ledger.live),
+                    "healthy": not self._trouble,
+                }
             case "hash":
                 return {"sequence": now.sequence, "hash": now.hash()}
         return {"error": "unknown question"}
@@ -178,8 +191,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no asyncio.Transport by inheritance.
+        self._transport = cast(asyncio.Transport, transport)
         self._matcher.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -88,10 +88,16 @@ def write(database: Database, ledger: Ledger, changes: Changes, sequence: int, j
         database.insert(cursor, "trades", TRADE_COLUMNS, changes.trades, "(id) DO NOTHING")
         candles = [(*key, *values) for key, values in sorted(changes.candles.items())]
         database.insert(cursor, "candles", CANDLE_COLUMNS, candles, _MERGE)
-        held = [(*key, p.net, p.cash, p.open_buy, p.open_sell) for key in sorted(changes.positions) if (p := ledger.positions.get(key))]
+        held = [
+            (*key, p.net, p.cash, p.open_buy, p.open_sell)
+            for key in sorted(changes.positions)
+            if (p := ledger.positions.get(key))
+        ]
         database.insert(cursor, "positions", POSITION_COLUMNS, held, overwrite("account, instrument", POSITION_COLUMNS))
         progress = [(1, sequence, journal_id)]
-        database.insert(cursor, "progress", ("one", "sequence", "journal"), progress, overwrite("one", ("sequence", "journal")))
+        database.insert(
+            cursor, "progress", ("one", "sequence", "journal"), progress, overwrite("one", ("sequence", "journal"))
+        )
 
 
 def _row(order: Order) -> tuple[Any, ...]:
@@ -121,7 +127,9 @@ def prepare(database: Database, folder: Path) -> tuple[state.State, str]:
     before = (b for b in journal.read(folder, RECORD_SIZE, replica.sequence) if b.first <= sequence)
     state.replay(replica, before)
     if replica.sequence != sequence:
-        raise ReadModelError(f"the read model holds sequence {sequence}, which the journal has not as the end of a batch")
+        raise ReadModelError(
+            f"the read model holds sequence {sequence}, which the journal has not as the end of a batch"
+        )
     return replica, name
 
 

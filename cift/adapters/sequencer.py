@@ -118,9 +118,7 @@ class Sequencer:
             reserved[place] += command.quantity
         return reason
 
-    def _unchangeable(
-        self, command: Command, order_id: int, reserved: dict[tuple[int, int, int], int]
-    ) -> bytes | None:
+    def _unchangeable(self, command: Command, order_id: int, reserved: dict[tuple[int, int, int], int]) -> bytes | None:
         """The answer for a cancel or replace that changes nothing, or None."""
         order = self.state.ledger.live.get(order_id)
         if order is None:
@@ -220,11 +218,7 @@ class Sequencer:
     def housekeeping(self) -> Batch | None:
         """What the venue itself has to say by now: instruments that are new, orders that are due, the end of a day."""
         now = self._now()
-        records = [
-            _definition(wanted, OPEN)
-            for wanted in INSTRUMENTS.values()
-            if not self._defined(wanted)
-        ]
+        records = [_definition(wanted, OPEN) for wanted in INSTRUMENTS.values() if not self._defined(wanted)]
         due = self.state.ledger.next_expiry()
         if due is not None and due <= now:
             records.append(record(Command(kind=CommandKind.CLOCK)))

@@ -8,6 +8,7 @@ import secrets
 import time
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cift.api import problems
@@ -24,15 +25,12 @@ _SECURITY = [
 ]
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class Edge:
     """Wraps the application."""
 
     def __init__(self, app: ASGIApp, max_body: int, metrics: Metrics) -> None:
         self._app, self._max_body, self._metrics = app, max_body, metrics
+        self._too_large = f"a body may have {max_body} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +47,7 @@ class Edge:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_body:
-                raise _TooLarge
+                raise HTTPException(413, self._too_large)  # the one kind that FastAPI lets through from a body
             return message
 
         async def marked(message: Message) -> None:
@@ -62,10 +60,9 @@ class Edge:
         try:
             length = given.get(b"content-length", b"0")
             if length.isdigit() and int(length) > self._max_body:
-                raise _TooLarge
-            await self._app(scope, limited, marked)
-        except _TooLarge:
-            await self._answer(413, "too-large", f"a body may have {self._max_body} bytes", scope, marked, started)
+                await self._answer(413, "content-too-large", self._too_large, scope, marked, started)
+            else:
+                await self._app(scope, limited, marked)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             detail = "this is our fault; the log has it under the request id"
@@ -75,13 +72,16 @@ class Edge:
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.request(scope["method"], route, status, seconds)
             if log.isEnabledFor(logging.DEBUG):
-                fields = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 6)}
+                fields = {
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "seconds": round(seconds, 6),
+                }
                 log.debug("request", extra={"fields": fields})
             request_id.reset(token)
 
-    async def _answer(
-        self, status: int, kind: str, detail: str, scope: Scope, send: Send, started: bool
-    ) -> None:
+    async def _answer(self, status: int, kind: str, detail: str, scope: Scope, send: Send, started: bool) -> None:
         if started:
             return
         headers = {"Connection": "close"} if status == 413 else None

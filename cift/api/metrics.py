@@ -37,9 +37,7 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
             registry=self._registry,
         )
-        self.streams = Gauge(
-            "cift_streams", "WebSocket clients", registry=self._registry, multiprocess_mode="livesum"
-        )
+        self.streams = Gauge("cift_streams", "WebSocket clients", registry=self._registry, multiprocess_mode="livesum")
         self.dropped = Counter(
             "cift_streams_dropped", "WebSocket clients dropped by the server", ["reason"], registry=self._registry
         )

@@ -30,7 +30,9 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     return Response(json.dumps(body), status, headers, "application/json")
 
 
-@router.post("", status_code=201, response_model=schemas.Placed, responses={**_BAD_ORDER, 200: {"model": schemas.Placed}})
+@router.post(
+    "", status_code=201, response_model=schemas.Placed, responses={**_BAD_ORDER, 200: {"model": schemas.Placed}}
+)
 async def place(new: schemas.NewOrder, trader: Trader, ports: Ports, response: Response) -> Response:
     """Place an order. 201 and the order with its trades; 200 if it came before under the same `client_order_id`."""
     done = await orders.place(ports.venue, trader.account, _ticket(new))
@@ -104,9 +106,7 @@ async def by_id(order_id: OrderId, reader: Reader, ports: Ports, response: Respo
 
 
 @router.patch("/{order_id}", response_model=schemas.Order, responses=_BAD_ORDER)
-async def change(
-    order_id: OrderId, new: schemas.Change, trader: Trader, ports: Ports, response: Response
-) -> Response:
+async def change(order_id: OrderId, new: schemas.Change, trader: Trader, ports: Ports, response: Response) -> Response:
     """Cancel-replace: priority is kept only when quantity falls and nothing else changes."""
     found = await orders.find(ports.venue, trader.account, order_id=order_id)
     if found is None:

@@ -14,10 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from cift.logs import request_id
 from cift.api import render
 from cift.api.schemas import Problem
 from cift.errors import CiftError, InvalidInput, OutcomeUnknown, Unavailable
+from cift.logs import request_id
 from cift.use_cases.access import Forbidden, TooMany, Unauthenticated
 from cift.use_cases.orders import NotFound, Refused
 
@@ -60,11 +60,10 @@ def response(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> 
 
 def of_error(error: CiftError) -> dict[str, Any]:
     """The problem document of one of this package's errors."""
-    for kind, status, name in _KINDS:
-        if isinstance(error, kind):
-            break
-    else:
+    known = next(((status, name) for kind, status, name in _KINDS if isinstance(error, kind)), None)
+    if known is None:
         raise error
+    status, name = known
     if isinstance(error, Refused):
         more: dict[str, Any] = {"reason": error.reason.name.lower()}
         if error.order is not None:

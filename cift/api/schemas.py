@@ -39,7 +39,9 @@ class NewOrder(_Request):
     time_in_force: Literal["day", "gtc", "gtd", "ioc", "fok"] | None = Field(
         None, description="Left out: gtc, and ioc for a market order."
     )
-    price: Decimal | None = Field(None, description="A multiple of the tick; limit and stop_limit.", examples=["100.25"])
+    price: Decimal | None = Field(
+        None, description="A multiple of the tick; limit and stop_limit.", examples=["100.25"]
+    )
     stop_price: Decimal | None = Field(None, description="Elects a stop or stop_limit order.")
     display_quantity: Decimal | None = Field(None, description="An iceberg shows this much at once.")
     post_only: bool = False

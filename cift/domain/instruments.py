@@ -50,7 +50,8 @@ class Instrument:
 
     def whole_amount(self, quote: int) -> int:
         """Whole units of the quote currency, in ticks times lots."""
-        return quote * 10 ** (self.price_places + self.quantity_places)
+        steps: int = 10 ** (self.price_places + self.quantity_places)
+        return quote * steps
 
 
 INSTRUMENTS = {

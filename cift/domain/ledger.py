@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
+from typing import Any
 
 from cift.domain.records import COMMAND, RECORD_SIZE, Command, Event, EventKind, Reason, Side, TimeInForce, client_id
 
@@ -94,7 +95,8 @@ class Order:
     @classmethod
     def unpack(cls, data: bytes) -> Order:
         f = _ORDER.unpack(data)
-        return cls(*f[:14], *f[15:22], f[22] | f[23] << 64, f[24][1 : 1 + f[24][0]])
+        fields: list[Any] = [*f[:14], *f[15:22], f[22] | f[23] << 64, f[24][1 : 1 + f[24][0]]]
+        return cls(*fields)
 
 
 @dataclass(slots=True)

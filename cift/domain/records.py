@@ -147,7 +147,7 @@ class Event(NamedTuple):
     side: int
     reason: int
     level_side: int
-    index: int
+    ordinal: int
     level_orders: int
     order_id: int
     account: int

@@ -70,7 +70,9 @@ def authenticate(
     """
     for name in (KEY, TIME, NONCE, SIGNATURE):
         if name not in headers:
-            raise Unauthenticated(f"the header {name} is missing; a signed request has {KEY}, {TIME}, {NONCE}, {SIGNATURE}")
+            raise Unauthenticated(
+                f"the header {name} is missing; a signed request has {KEY}, {TIME}, {NONCE}, {SIGNATURE}"
+            )
     sent, nonce = headers[TIME], headers[NONCE]
     if not _TIME.match(sent):
         raise Unauthenticated(f"{TIME}: is not milliseconds since 1970 (13 digits)")

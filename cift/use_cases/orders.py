@@ -273,7 +273,9 @@ async def cancel_all(venue: Venue, account: int, traded: Instrument | None, side
     return [e.order_id for e in outcome.events if e.kind == EventKind.CANCELED and e.reason == Reason.MASS_CANCEL]
 
 
-async def find(venue: Venue, account: int, order_id: int | None = None, client_order_id: str | None = None) -> Order | None:
+async def find(
+    venue: Venue, account: int, order_id: int | None = None, client_order_id: str | None = None
+) -> Order | None:
     """An order that the matcher knows: all that live, and those that were done last."""
     if client_order_id is not None:
         client_id(client_order_id.removeprefix("~"))

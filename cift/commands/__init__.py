@@ -1,0 +1,1 @@
+"""The `cift` command: one module a verb."""
