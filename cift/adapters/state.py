@@ -51,7 +51,7 @@ class State:
         return sha256(self.core.state_hash() + self.ledger.snapshot()).hexdigest()
 
     def snapshot(self) -> bytes:
-        core = self.core.snapshot()
+        core: bytes = self.core.snapshot()
         body = _LENGTH.pack(len(core)) + core + self.ledger.snapshot()
         return _MAGIC + sha256(body).digest() + body
 
