@@ -38,6 +38,7 @@ class Project:
     healthcheck: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ("/tmp",)
     probe: str = ""
+    publish: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = field(default=())
 
 

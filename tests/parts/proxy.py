@@ -130,7 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
         return http.client.HTTPSConnection(host, timeout=120, context=ssl._create_unverified_context())
 
     def _headers(self, fault: Fault, size: int) -> dict[str, str]:
-        headers = {key: value for key, value in self.headers.items() if key.lower() not in _HOP}
+        headers: dict[str, str] = {}
+        for key, value in self.headers.items():
+            if key.lower() not in _HOP:
+                headers[key] = f"{headers[key]}, {value}" if key in headers else value
         if fault.token:
             headers["Authorization"] = f"Bearer {fault.token}"
         return {**headers, "Content-Length": str(size), "X-Forwarded-Proto": "https"}
