@@ -36,7 +36,14 @@ CAPABILITIES = (
     "SYS_CHROOT",
 )
 #: Of /proc, what tells of the machine or could change it is covered; of /sys, programs count processors and nodes.
-_HIDDEN_FILES = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats")
+_HIDDEN_FILES = (
+    "/proc/sysrq-trigger",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/timer_list",
+    "/proc/sched_debug",
+    "/proc/latency_stats",
+)
 _HIDDEN_FOLDERS = ("/proc/acpi", "/proc/fs", "/proc/scsi")
 _SHOWN = ("/sys/devices/system/cpu", "/sys/devices/system/node")
 _ENGINE_DIR = "/.engine"
@@ -145,7 +152,8 @@ def _memory(content: bytes) -> int:
 
 def _system_words(memory: int) -> list[str]:
     """``/proc``, ``/dev`` and what is shown of ``/sys``."""
-    words = ["--proc", "/proc"]
+    # A root engine's steps have the machine's user 0 as theirs, to whom /proc/sys would be open: bubblewrap leaves it so.
+    words = ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
     for path in _HIDDEN_FILES:
         words += ["--ro-bind", "/dev/null", path] if os.path.exists(path) else []
     for path in _HIDDEN_FOLDERS:
