@@ -71,7 +71,7 @@ class Matcher:
                 try:
                     await asyncio.wait_for(self._wake.wait(), _TICK)
                 except TimeoutError:
-                    if not self.connections and time.monotonic() - self.seen > LINGER:
+                    if not self.connections - self.followers and time.monotonic() - self.seen > LINGER:
                         break
             self._wake.clear()
             if time.monotonic() - ticked > _TICK:

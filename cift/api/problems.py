@@ -18,6 +18,7 @@ from cift.api import render
 from cift.api.schemas import Problem
 from cift.errors import CiftError, InvalidInput, OutcomeUnknown, Unavailable
 from cift.logs import request_id
+from cift.ports.access import Allowance
 from cift.use_cases.access import Forbidden, TooMany, Unauthenticated
 from cift.use_cases.orders import NotFound, Refused
 
@@ -78,6 +79,16 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {s: {"model": Problem, "description": HTTPStatus(s).phrase, "content": content} for s in statuses}
 
 
+def rate_headers(allowance: Allowance) -> dict[str, str]:
+    if not allowance.limit:
+        return {}
+    return {
+        "X-RateLimit-Limit": str(allowance.limit),
+        "X-RateLimit-Remaining": str(allowance.remaining),
+        "X-RateLimit-Reset": f"{allowance.retry_after:.3f}",
+    }
+
+
 def install(app: FastAPI) -> None:
     """Have every error of the application answered as a problem."""
 
@@ -85,7 +96,10 @@ def install(app: FastAPI) -> None:
     async def ours(request: Request, error: CiftError) -> Response:
         headers = {}
         if isinstance(error, TooMany):
-            headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+            headers = {
+                "Retry-After": str(max(1, math.ceil(error.allowance.retry_after))),
+                **rate_headers(error.allowance),
+            }
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = 'CIFT-HMAC-SHA256 realm="cift"'
         if isinstance(error, Unavailable | OutcomeUnknown):

@@ -10,8 +10,9 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from cift.api.context import Context, Ports
+from cift.api.problems import rate_headers
 from cift.errors import InvalidInput
-from cift.ports.access import SCOPES, Allowance
+from cift.ports.access import SCOPES
 from cift.use_cases import access
 from cift.use_cases.access import Principal, TooMany
 
@@ -47,19 +48,9 @@ async def _principal(request: Request, ports: Context) -> Principal:
 def limit(ports: Context, response: Response, bucket: str, cost: int = 1) -> None:
     """Count a request, say so in the headers, and raise TooMany where there were too many."""
     allowance = ports.admission.spend(bucket, cost)
-    response.headers.update(headers(allowance))
+    response.headers.update(rate_headers(allowance))
     if not allowance.allowed:
-        raise TooMany(f"at most {ports.settings.rate:g} requests per second for this key", allowance.retry_after)
-
-
-def headers(allowance: Allowance) -> dict[str, str]:
-    if not allowance.limit:
-        return {}
-    return {
-        "X-RateLimit-Limit": str(allowance.limit),
-        "X-RateLimit-Remaining": str(allowance.remaining),
-        "X-RateLimit-Reset": f"{allowance.retry_after:.3f}",
-    }
+        raise TooMany(f"at most {ports.settings.rate:g} requests per second for this key", allowance)
 
 
 def scoped(scope: str) -> Callable[[Request, Response, Context], Awaitable[Principal]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from cift.errors import CiftError
-from cift.ports.access import Admission, Keys
+from cift.ports.access import Admission, Allowance, Keys
 
 KEY, TIME, NONCE, SIGNATURE = "cift-key", "cift-timestamp", "cift-nonce", "cift-signature"
 _NONCE = re.compile(r"[A-Za-z0-9_\-]{8,64}\Z", re.ASCII)
@@ -32,9 +32,9 @@ class Forbidden(CiftError):
 class TooMany(CiftError):
     """More requests than the key may send."""
 
-    def __init__(self, detail: str, retry_after: float) -> None:
+    def __init__(self, detail: str, allowance: Allowance) -> None:
         super().__init__(detail)
-        self.retry_after = retry_after
+        self.allowance = allowance
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,7 @@
+"""``python -m cift``."""
+
+import sys
+
+from cift.commands.main import main
+
+sys.exit(main())

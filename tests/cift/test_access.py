@@ -1,0 +1,77 @@
+"""Signed requests: what is replayed, late, forged, malformed or beyond a key's scope is refused."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+
+import httpx
+
+from cift.use_cases.access import signature
+from tests.cift.conftest import HERE, Service, problem
+
+
+def _key(service: Service, scopes: str) -> tuple[str, str]:
+    words = [sys.executable, "-m", "cift", "keys", "create", "alice", "--scopes", scopes]
+    done = subprocess.run(words, cwd=HERE, env=service.environ, capture_output=True, text=True, check=True)
+    lines = dict(line.split(": ") for line in done.stdout.splitlines())
+    return lines["key"], lines["secret"]
+
+
+def _signed(key: str, secret: str, method: str, target: str, body: bytes = b"", **changes: str) -> dict[str, str]:
+    when, nonce = changes.get("time", str(time.time_ns() // 10**6)), changes.get("nonce", uuid.uuid4().hex)
+    signed = signature(secret.encode(), when, nonce, method, target, body)
+    return {"CIFT-Key": key, "CIFT-Timestamp": when, "CIFT-Nonce": nonce, "CIFT-Signature": signed}
+
+
+def test_only_fresh_requests_with_a_right_signature_and_scope_are_answered(launch: Callable[..., Service]) -> None:
+    service = launch()
+    assert service.get("/v1/account")["account"] == "demo"
+    reader, trader = _key(service, "read"), _key(service, "read,trade")
+
+    def get(headers: dict[str, str], target: str = "/v1/account") -> httpx.Response:
+        return service.http.get(target, headers=headers)
+
+    good = _signed(*reader, "GET", "/v1/account")
+    assert get(good).json()["account"] == "alice"
+    for _ in range(4):  # whichever worker it meets
+        assert "used before" in problem(get(good), 401)["detail"]
+    assert "missing" in problem(get({}), 401)["detail"]
+    old = _signed(*reader, "GET", "/v1/account", time=str(time.time_ns() // 10**6 - 120_000))
+    assert "away" in problem(get(old), 401)["detail"]
+    for changes in ({"time": "1" * 12}, {"time": "NaN"}, {"nonce": "short"}, {"nonce": "x" * 65}):
+        problem(get(_signed(*reader, "GET", "/v1/account", **changes)), 401)
+    forged, unknown = (
+        _signed(reader[0], "0" * 64, "GET", "/v1/account"),
+        _signed("ck_none", "0" * 64, "GET", "/v1/account"),
+    )
+    told = {problem(get(headers), 401)["detail"] for headers in (forged, unknown)}
+    assert told == {"unknown key or wrong signature"}
+    other = _signed(*reader, "GET", "/v1/orders")
+    problem(get(other), 401)
+    body = b'{"symbol": "CIFT-USD", "side": "buy", "price": "1.00", "quantity": "1"}'
+    kind = {"Content-Type": "application/json"}
+    denied = service.http.post("/v1/orders", content=body, headers=_signed(*reader, "POST", "/v1/orders", body) | kind)
+    assert "scope" in problem(denied, 403)["detail"]
+    taken = service.http.post("/v1/orders", content=body, headers=_signed(*trader, "POST", "/v1/orders", body) | kind)
+    assert taken.status_code == 201
+    changed = service.http.post(
+        "/v1/orders", content=body.replace(b"buy", b"sell"), headers=_signed(*trader, "POST", "/v1/orders", body) | kind
+    )
+    problem(changed, 401)
+    files = [service.data / "keys.json", service.data / "master.key"]
+    assert all(stat.S_IMODE(os.stat(path).st_mode) == 0o600 for path in files)
+    assert trader[1] not in files[0].read_text()
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_come_back(launch: Callable[..., Service]) -> None:
+    service = launch(CIFT_RATE="5", CIFT_BURST="10")
+    answers = [service.order(price="1.00") for _ in range(40)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused and answers[0].status_code == 201
+    assert int(refused[0].headers["retry-after"]) >= 1 and refused[0].headers["x-ratelimit-remaining"] == "0"

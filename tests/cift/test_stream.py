@@ -1,0 +1,110 @@
+"""The WebSocket: a client that applies what it is sent has the venue's book."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from cift.domain.instruments import instrument
+from tests.cift.conftest import Service
+
+
+def _open(service: Service, *topics: dict[str, str]) -> ClientConnection:
+    socket = connect(service.address.replace("http", "ws") + "/v1/stream", open_timeout=20)
+    for topic in topics:
+        socket.send(json.dumps({"op": "subscribe", **topic}))
+    return socket
+
+
+def _until(socket: ClientConnection, kind: str) -> dict[str, Any]:
+    while True:
+        message: dict[str, Any] = json.loads(socket.recv(20))
+        if message["type"] == kind:
+            return message
+
+
+class _Copy:
+    """A client's copy of the book."""
+
+    def __init__(self, snapshot: dict[str, Any]) -> None:
+        self.sides: dict[str, dict[str, str]] = {"bids": {}, "asks": {}}
+        self.sequence = snapshot["sequence"]
+        self.take(snapshot)
+
+    def take(self, message: dict[str, Any]) -> None:
+        assert message.get("previous", self.sequence) == self.sequence
+        for side in ("bids", "asks"):
+            for price, quantity, orders in message[side]:
+                if orders:
+                    self.sides[side][price] = quantity
+                else:
+                    del self.sides[side][price]
+        self.sequence = message["sequence"]
+        traded = instrument("CIFT-USD")
+        rows = []
+        for side, reverse in (("bids", True), ("asks", False)):
+            best = sorted(self.sides[side], key=float, reverse=reverse)[:10]
+            rows += [f"{traded.ticks(price)}:{traded.lots(self.sides[side][price])}" for price in best]
+        assert zlib.crc32(",".join(rows).encode()) == message["checksum"]
+
+
+def test_changes_of_the_book_follow_the_snapshot_without_gap_and_checksums_agree(
+    launch: Callable[..., Service],
+) -> None:
+    service = launch()
+    service.order(price="10.00")
+    with _open(service, {"channel": "book", "symbol": "CIFT-USD"}) as socket:
+        copy = _Copy(_until(socket, "snapshot"))
+        for n in range(30):
+            service.order(side="sell" if n % 3 else "buy", price=f"{10 + n % 5}.00", quantity="1.5")
+        last = service.get("/v1/book/CIFT-USD")
+        while copy.sequence < last["sequence"]:
+            copy.take(_until(socket, "book"))
+        for side in ("bids", "asks"):
+            assert {level["price"]: level["quantity"] for level in last[side]} == copy.sides[side]
+
+
+def test_an_account_sees_its_own_orders_and_the_tape_has_the_trade(launch: Callable[..., Service]) -> None:
+    service = launch()
+    topics = ({"channel": "orders"}, {"channel": "trades", "symbol": "CIFT-USD"})
+    with _open(service, *topics) as socket:
+        for _ in topics:
+            _until(socket, "subscribed")
+        maker = service.order(price="10.00").json()["id"]
+        assert _until(socket, "order")["order"]["id"] == maker
+        service.order(side="sell", price="10.00")
+        assert _until(socket, "trades")["trades"][0]["price"] == "10.00"
+        while (message := _until(socket, "order"))["order"]["id"] != maker:
+            pass
+        assert message["order"]["status"] == "filled" and message["trades"][0]["liquidity"] == "maker"
+
+
+def test_a_new_snapshot_comes_after_the_matcher_was_killed(launch: Callable[..., Service]) -> None:
+    service = launch()
+    service.order(price="10.00")
+    with _open(service, {"channel": "book", "symbol": "CIFT-USD"}) as socket:
+        _until(socket, "snapshot")
+        os.kill(service.matcher(), signal.SIGKILL)
+        assert _until(socket, "snapshot")["bids"] == [["10.00", "1.000", 1]]
+
+
+def test_what_makes_no_sense_is_told_so(launch: Callable[..., Service]) -> None:
+    service = launch()
+    with _open(service) as socket:
+        for text in (
+            "{",
+            "[]",
+            '{"op": "fly"}',
+            '{"op": "subscribe", "channel": "book", "symbol": "NONE"}',
+            "[" * 4000,
+        ):
+            socket.send(text)
+            assert _until(socket, "error")["detail"]
+        socket.send('{"op": "ping"}')
+        _until(socket, "pong")
