@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: build test lint lock reproduce clean
+.PHONY: build test lint lock reproduce fuzz-core clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -21,6 +21,10 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
+
+# The core beside its reference, on random commands: COMMANDS=1000000
+fuzz-core: $(STAMP)
+	FUZZ_COMMANDS=$(or $(COMMANDS),1000000) $(PYTHON) -m pytest -n 2 tests/core $(ARGS)
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)

@@ -66,7 +66,8 @@ level_quantity   u64
 
 ==============  =====================================================================================================
 ACCEPTED        a NEW was taken; quantity: its total. Then TRADE, RESTED, CANCELED, … follow. A stop waits silently
-REJECTED        the command changed nothing (but sequence and time); order_id, account, side, price, quantity as sent
+REJECTED        the command changed nothing (but sequence and time); order_id, account, side, price, quantity as sent (0 of
+                DEFINE and SET_STATE)
 TRADE           quantity traded; `remaining` 0: the taker is filled
 RESTED          what remains entered the book at `price`; quantity = remaining; also a triggered or replaced order
 CANCELED        quantity: what was taken away, remaining 0. REQUESTED, MASS_CANCEL, SELF_TRADE, UNFILLED (the rest of IOC and

@@ -134,16 +134,7 @@ impl Core {
             None => Err(Reason::UnknownKind),
         };
         if let Err(reason) = done {
-            let rejected = Event {
-                reason,
-                side: command.side,
-                order_id: command.order_id,
-                account: command.account,
-                price: command.price,
-                quantity: command.quantity,
-                ..Event::of(EventKind::Rejected)
-            };
-            tape.emit(command.instrument, &rejected);
+            tape.emit(command.instrument, &rejected(command, reason));
         }
     }
 
@@ -314,4 +305,20 @@ impl Core {
 /// Kept apart from `Core`, so that orders and a book can be changed together.
 fn book(books: &mut [Option<Box<Book>>], instrument: u32) -> Option<&mut Book> {
     books.get_mut(instrument as usize)?.as_deref_mut()
+}
+
+/// What was refused, as it was sent; the fields of an order stand for other things in a definition.
+fn rejected(command: &Command, reason: Reason) -> Event {
+    let rejected = Event { reason, ..Event::of(EventKind::Rejected) };
+    match CommandKind::of(command.kind) {
+        Some(CommandKind::Define | CommandKind::SetState) => rejected,
+        _ => Event {
+            side: command.side,
+            order_id: command.order_id,
+            account: command.account,
+            price: command.price,
+            quantity: command.quantity,
+            ..rejected
+        },
+    }
 }
