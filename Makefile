@@ -7,14 +7,17 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: build test lint lock reproduce fuzz-core clean
+.PHONY: build test wheel lint lock reproduce fuzz-core bench-core clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
 
-test: $(STAMP)
+# The core that the pipeline built, into the virtual environment.
+wheel: $(STAMP)
 	@test -n "$$(ls dist/wheels/*.whl 2>/dev/null)" || $(PYTHON) pipelines/build.py --engine embedded
 	$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-index --force-reinstall dist/wheels/*.whl
+
+test: wheel
 	$(PYTHON) -m pytest -n 2 $(ARGS)
 
 lint: $(STAMP)
@@ -23,8 +26,12 @@ lint: $(STAMP)
 	$(VENV)/bin/lint-imports
 
 # The core beside its reference, on random commands: COMMANDS=1000000
-fuzz-core: $(STAMP)
+fuzz-core: wheel
 	FUZZ_COMMANDS=$(or $(COMMANDS),1000000) $(PYTHON) -m pytest -n 2 tests/core $(ARGS)
+
+# The core beside matchers in Python, on one order stream: orders a second and latencies
+bench-core: wheel
+	$(PYTHON) benchmarks/core $(ARGS)
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)
