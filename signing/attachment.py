@@ -65,7 +65,10 @@ def attach(target: Target, subject: Manifest, bundle: Bundle, predicate_type: st
 
 
 def find(source: Source, subject: Digest) -> Iterator[Attachment]:
-    """The bundles beside an image, nothing of them believed yet; other referrers are passed over."""
+    """The bundles beside an image, each blob of theirs intact; nothing in them is believed yet.
+
+    Referrers of other kinds are passed over.
+    """
     for each in source.referrers(subject):
         if each.artifact_type != MEDIA_TYPE:
             continue
@@ -73,9 +76,11 @@ def find(source: Source, subject: Digest) -> Iterator[Attachment]:
         if len(layers) != 1 or layers[0].size > MAX_BUNDLE:
             yield Attachment(each, None, "it does not hold one bundle")
             continue
+        data = b""
         try:
-            with source.blob(layers[0]) as file:
-                data = file.read_bytes()
+            for blob in each.blobs:
+                with source.blob(blob) as file:
+                    data = file.read_bytes() if blob is layers[0] else data
             yield Attachment(each, bundles.parse(data))
         except (RegistryError, SigningError) as error:
             yield Attachment(each, None, str(error))

@@ -44,7 +44,11 @@ if placed["status"] != "filled":
 status, tape = ask("GET", "/v1/trades/CIFT-USD")
 if status != 200 or tape["trades"][0]["price"] != "100.25" or len(tape["trades"]) != 1:
     sys.exit(f"the trade is not on the tape, once: {tape}")
-for path, expected in {"/": "<!doctype html>", "/metrics": "cift_requests_total", "/openapi.json": "CIFT Markets"}.items():
+for path, expected in {
+    "/": "<!doctype html>",
+    "/metrics": "cift_requests_total",
+    "/openapi.json": "CIFT Markets",
+}.items():
     status, text = ask("GET", path)
     if status != 200 or expected not in str(text):
         sys.exit(f"{path}: {status} {str(text)[:200]}")

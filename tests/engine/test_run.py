@@ -48,7 +48,9 @@ def test_the_exit_code_of_a_run_is_the_programs(words: tuple[str, ...], code: in
 
 
 def test_a_run_passes_arguments_and_streams_on_as_they_are(tmp_path: Path) -> None:
-    done = engine_run("--", "sh", "-c", 'cat; echo "$#:$1:$2"; pwd; echo err >&2', "x", "--", "-q", input="in\n", cwd=tmp_path)
+    done = engine_run(
+        "--", "sh", "-c", 'cat; echo "$#:$1:$2"; pwd; echo err >&2', "x", "--", "-q", input="in\n", cwd=tmp_path
+    )
     assert (done.stdout, done.stderr) == (f"in\n2:--:-q\n{tmp_path}\n", "err\n")
 
 

@@ -1,0 +1,180 @@
+"""Three hundred and more seeded mutations of a released image: each is refused for its own reason; no network."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from images.errors import ImageError
+from registry import content, copy
+from registry.content import Manifest
+from registry.errors import RegistryError
+from registry.layout import Layout
+from sbom import statements
+from signing import attachment, bundle
+from signing.keys import KeySigner
+from tests.parts.released import POLICY, REVISION, dist, key_files
+from verification import collect, decide, policy
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+KINDS = (
+    statements.COSIGN_SIGNATURE,
+    statements.CYCLONEDX,
+    statements.OPENVEX,
+    statements.SCAN_VERDICT,
+    statements.SLSA_PROVENANCE,
+)
+FLIPS = 50
+
+
+def released(folder: Path, seed: int, signer: KeySigner, revision: str = REVISION) -> tuple[Layout, Manifest]:
+    """A layout with its image and five attestations."""
+    from pipelines import attestations
+
+    root = dist(folder, seed, "2026-01-01T00:00:00Z", revision)
+    source = Layout(folder / "distroless")
+    said, absent = attestations.of(folder, "distroless", str(root.digest), attestations.gate(folder, ""))
+    assert absent == ["sbom/distroless.spdx.json"]
+    for each in said:
+        attachment.attach(source, root, signer.sign(statements.encode(each)), each.predicate_type)
+    return source, root
+
+
+def verdict(folder: Path, rules: policy.Policy) -> str:
+    """Nothing if the image may be used, else why not."""
+    try:
+        source = Layout(folder)
+        graph = collect.whole(source, source.resolve(None))
+        checks = decide.decide(rules, collect.evidence(source, graph.root, collect.verifiers(rules)), NOW)
+    except (RegistryError, ImageError) as error:
+        return f"unreadable: {error}"
+    return (
+        ""
+        if decide.passed(checks)
+        else "; ".join(f"{c.name}: {c.reason}" for c in checks if c.outcome == decide.FAILED)
+    )
+
+
+def rewritten(layout: Layout, old: attachment.Attachment, data: bytes) -> None:
+    """Replace a bundle by other bytes, with every digest around it made to fit, as an attacker would."""
+    index = json.loads((layout.folder / "index.json").read_bytes())
+    index["manifests"] = [each for each in index["manifests"] if each["digest"] != str(old.manifest.digest)]
+    (layout.folder / "index.json").write_text(json.dumps(index))
+    assert old.bundle and old.manifest.subject
+    fake = bundle.Bundle(data, old.bundle.envelope, old.bundle.hint)
+    subject = layout.manifest(old.manifest.subject.digest)
+    attachment.attach(layout, subject, fake, dict(old.manifest.annotations)["dev.sigstore.bundle.predicateType"])
+
+
+def test_every_mutation_is_refused_for_its_own_reason(tmp_path: Path) -> None:
+    signer = key_files(tmp_path)
+    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
+    rules = policy.read(tmp_path / "policy.toml")
+    source, root = released(tmp_path / "good", 50, signer)
+    other, other_root = released(tmp_path / "old", 51, signer, "0" * 40)
+    assert verdict(source.folder, rules) == ""
+    passed, count = [], 0
+    for name, says in _mutations(source, root, other, other_root, signer, tmp_path / "bad"):
+        why = verdict(tmp_path / "bad", rules)
+        count += 1
+        if not why or says not in why:
+            passed.append(f"{name}: {why or 'accepted'} (expected {says})")
+        shutil.rmtree(tmp_path / "bad")
+    assert passed == []
+    assert count >= 300
+    assert verdict(source.folder, rules) == ""
+
+
+def _mutations(
+    source: Layout, root: Manifest, other: Layout, other_root: Manifest, signer: KeySigner, bad: Path
+) -> Iterator[tuple[str, str]]:
+    """Makes each mutant in a folder; yields its name and what the refusal has to say."""
+    rng = random.Random(6)
+
+    def fresh() -> Layout:
+        shutil.copytree(source.folder, bad)
+        return Layout(bad)
+
+    # A bit anywhere in anything that has a digest.
+    blobs = sorted((source.folder / "blobs/sha256").iterdir())
+    for number in range(160):
+        chosen = blobs[number % len(blobs)]
+        layout = fresh()
+        data = bytearray(chosen.read_bytes())
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        (layout.folder / "blobs/sha256" / chosen.name).write_bytes(data)
+        yield f"bit in {chosen.name[:12]}", chosen.name[:12]
+    # A byte of a bundle's payload, signature or key hint, all digests made to fit.
+    for kind in KINDS:
+        name = {KINDS[0]: "signature", KINDS[1]: "sbom", KINDS[2]: "vex", KINDS[3]: "scan", KINDS[4]: "provenance"}[
+            kind
+        ]
+        for number in range(FLIPS // 2):
+            layout = fresh()
+            old = next(a for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
+            assert old.bundle
+            envelope = old.bundle.envelope
+            part = bytearray(envelope.payload if number % 2 else envelope.signature)
+            part[rng.randrange(len(part))] ^= 1 << rng.randrange(8)
+            changed = (
+                bundle.Envelope(bytes(part), envelope.signature)
+                if number % 2
+                else bundle.Envelope(envelope.payload, bytes(part))
+            )
+            rewritten(layout, old, bundle.of_key(changed, old.bundle.hint).data)
+            yield f"{kind} byte {number}", f"{name}: there is no"
+        layout = fresh()
+        index = json.loads((bad / "index.json").read_bytes())
+        gone = next(a.manifest for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
+        index["manifests"] = [each for each in index["manifests"] if each["digest"] != str(gone.digest)]
+        (bad / "index.json").write_text(json.dumps(index))
+        yield f"missing {kind}", f"{name}: there is no"
+        # The other image's attestation, put under this one; and one by another key.
+        layout = fresh()
+        old = next(a for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
+        theirs = next(a for a in attachment.find(other, other_root.digest) if kind in str(a.manifest.annotations))
+        assert theirs.bundle and old.bundle
+        rewritten(layout, old, theirs.bundle.data)
+        yield f"swapped {kind}", "another image"
+        layout = fresh()
+        stranger = KeySigner(ec.derive_private_key(99, ec.SECP256R1()))
+        rewritten(layout, old, stranger.sign(old.bundle.envelope.payload).data)
+        yield f"stranger {kind}", "another key"
+    # A signed "fail" beside nothing else is no signature, and beside all else it counts.
+    layout = fresh()
+    failed = {"verdict": "fail", "metadata": {"scanFinishedOn": "2026-01-01T12:00:00Z"}}
+    said = statements.encode(statements.build([str(root.digest)], statements.SCAN_VERDICT, failed))
+    attachment.attach(layout, root, signer.sign(said), statements.SCAN_VERDICT)
+    yield "newer fail", "the verdict is fail"
+    layout = fresh()
+    index = json.loads((bad / "index.json").read_bytes())
+    (bad / "index.json").write_text(json.dumps({**index, "manifests": index["manifests"][:1]}))
+    attachment.attach(layout, root, signer.sign(said), statements.SCAN_VERDICT)
+    yield "only a signed fail", "signature: there is no signature"
+    # The old image with its own good signatures, put in the place of the new one.
+    copy.copy(other, other_root.descriptor, Layout(bad, create=True), [""])
+    yield "replayed", "revision is " + "0" * 40
+    layout = fresh()
+    (bad / "index.json").write_bytes(b'{"schemaVersion":2,"manifests":[]}')
+    yield "empty index", "holds 0 images"
+
+
+@pytest.mark.parametrize("days", [8, 400])
+def test_a_scan_that_is_too_old_is_refused_later(tmp_path: Path, days: int) -> None:
+    from datetime import timedelta
+
+    signer = key_files(tmp_path)
+    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
+    rules = policy.read(tmp_path / "policy.toml")
+    source, root = released(tmp_path / "good", 52, signer)
+    known = collect.evidence(source, root, collect.verifiers(rules))
+    checks = decide.decide(rules, known, NOW + timedelta(days=days))
+    assert [c.name for c in checks if c.outcome == decide.FAILED] == ["scan"]
+    assert content.INDEX not in root.media_type
