@@ -35,8 +35,8 @@ class ExecFailed(EngineError):
         super().__init__(f'process "{" ".join(command)}" did not complete successfully: {why}')
         self.command = list(command)
         self.exit_code = exit_code
-        self.stdout = stdout
-        self.stderr = stderr
+        self.stdout = stdout.strip()
+        self.stderr = stderr.strip()
 
     def extensions(self) -> dict[str, Any]:
         return {

@@ -46,6 +46,13 @@ def user_of(store: Store, trees: Trees, root: Entry, text: str) -> tuple[int, in
     return uid, gid, further
 
 
+def home_of(store: Store, trees: Trees, root: Entry, uid: int) -> str:
+    """The home folder of a user as the tree's passwd has it; without one, root's is /root and others have /."""
+    rows = _table(store, trees, root, "/etc/passwd")
+    found = next((row[5] for row in rows if len(row) > 5 and row[2] == str(uid) and row[5]), None)
+    return found or ("/root" if uid == 0 else "/")
+
+
 def resolve_owner(store: Store, trees: Trees, root: Entry, text: str) -> tuple[int, int]:
     """``(uid, gid)`` of an owner argument; a user without a group has the group of the same number."""
     user, _, group = text.partition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import posixpath
 import re
 from collections.abc import Sequence
 
@@ -44,10 +45,13 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 def _clean(pattern: str) -> tuple[bool, str]:
     negated = pattern.startswith("!")
-    body = pattern[negated:].strip()
-    while body.startswith("./"):
-        body = body[2:]
-    return negated, body.strip("/") if body not in ("", ".", "/") else "**"
+    return negated, cleaned(pattern[negated:].strip())
+
+
+def cleaned(pattern: str) -> str:
+    """A pattern without ``.``, ``..`` and slashes too many; one that starts at the root matches nothing, as in Dagger."""
+    body = posixpath.normpath(pattern or ".")
+    return "**" if body in (".", "/") else body
 
 
 class Patterns:
@@ -69,8 +73,8 @@ class Patterns:
         return matched
 
 
-def gitignore(lines: str) -> list[str]:
-    """Rules of a ``.gitignore`` at the root of a tree as patterns of this module (gitignore(5))."""
+def gitignore(lines: str, folder: str = "") -> list[str]:
+    """Rules of a ``.gitignore`` in a folder of a tree as patterns of this module (gitignore(5))."""
     out = []
     for line in lines.splitlines():
         rule = line.rstrip()
@@ -80,5 +84,5 @@ def gitignore(lines: str) -> list[str]:
         body = rule[negated:].rstrip("/")
         anchored = "/" in body
         body = body.lstrip("/") if anchored else f"**/{body}"
-        out.append(("!" if negated else "") + body)
+        out.append(("!" if negated else "") + posixpath.join(folder, body))
     return out

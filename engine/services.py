@@ -16,7 +16,7 @@ from engine import limits, sandbox
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Port, Service
-from engine.owners import user_of
+from engine.owners import home_of, user_of
 from engine.secrets import Scrubber
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ async def _run(solver: Solver, service: Service) -> _Running:
 
     command = sandbox.Command(
         service.args,
-        environment_of(solver, box),
+        {"HOME": home_of(solver.store, solver.trees, root, uid), **environment_of(solver, box)},
         box.workdir or "/",
         mounts,
         uid,

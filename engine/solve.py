@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import os
+import posixpath
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -132,11 +133,9 @@ class Solver:
         folder = Path(path)
         if not folder.is_dir():
             raise EngineError(f"{path}: no such directory on the host")
-        ignored = (
-            gitignore((folder / ".gitignore").read_text())
-            if use_gitignore and (folder / ".gitignore").is_file()
-            else []
-        )
+        ignored = []
+        for rules in sorted(folder.rglob(".gitignore"), key=lambda p: len(p.parts)) if use_gitignore else ():
+            ignored += gitignore(rules.read_text(errors="replace"), rules.parent.relative_to(folder).as_posix())
         return await asyncio.to_thread(
             folders.take_in, self.store, folder, Patterns(include), Patterns([*ignored, *exclude])
         )
@@ -188,6 +187,7 @@ class Solver:
         """A file's new content: through a link, and with the mode and owner that it had."""
         found = self.trees.locate(root, path)
         if found is None:
+            self._need_folder(root, path)
             return self.trees.put(root, self.trees.aim(root, path), source)
         at, old = found
         if old.kind == "d":
@@ -210,20 +210,43 @@ class Solver:
             uid, gid = resolve_owner(self.store, self.trees, root, owner)
             tree = self.trees.change_all(tree, lambda entry: replace(entry, uid=uid, gid=gid))
         if mode is not None:
-            tree = replace(tree, mode=mode)
+            tree = self.trees.change_all(
+                tree, lambda entry: entry if entry.kind == "l" else replace(entry, mode=mode & 0o7777)
+            )
         return self.trees.merge(root, path, tree)
 
     async def _filter(self, root: Entry, include: list[str], exclude: list[str], use_gitignore: bool) -> Entry:
         ignored: list[str] = []
-        rules = self.trees.find(root, ".gitignore") if use_gitignore else None
-        if rules is not None and rules.kind == "f":
-            ignored = gitignore(self.store.read(rules).decode(errors="replace"))
+        for path, entry in self.trees.walk(root) if use_gitignore else ():
+            if entry.kind == "f" and posixpath.basename(path) == ".gitignore":
+                rules = self.store.read(entry).decode(errors="replace")
+                ignored += gitignore(rules, posixpath.dirname(path))
         return self.trees.filter(root, Patterns(include), Patterns([*ignored, *exclude]))
 
     async def _make_directory(self, root: Entry, path: str, mode: int) -> Entry:
-        return self.trees.make_directory(root, path, mode)
+        if posixpath.normpath(path).startswith("../"):
+            raise EngineError(f"cannot create directory outside parent: {path}")
+        found = self.trees.find(root, path)
+        if found is not None and found.kind != "d":
+            raise EngineError(f"mkdir {path}: not a directory")
+        self._need_folder(root, path)
+        return self.trees.make_directory(root, path, mode or 0o755)
+
+    def _need_folder(self, root: Entry, path: str) -> None:
+        """
+        Raises:
+            EngineError: a file stands where a folder above the path would have to be.
+        """
+        names = parts_of(path)
+        for n in range(1, len(names)):
+            found = self.trees.find(root, "/".join(names[:n]))
+            if found is not None and found.kind != "d":
+                raise EngineError(f"{path}: not a directory")
 
     async def _symlink(self, root: Entry, path: str, target: str) -> Entry:
+        if self.trees.find(root, path, follow=False) is not None:
+            raise EngineError(f"symlink {target} {path}: file exists")
+        self._need_folder(root, path)
         return self.trees.put(root, path, link_entry(target))
 
     async def _remove(self, root: Entry, paths: list[str]) -> Entry:

@@ -22,7 +22,7 @@ from engine import layers, limits, sandbox
 from engine.errors import EngineError
 from engine.graph import Container
 from engine.oci import apply_layer, container_of
-from engine.owners import user_of
+from engine.owners import home_of, user_of
 from engine.solve import Solver
 from engine.steps import environment_of
 from engine.store import Store
@@ -182,7 +182,11 @@ async def _sandboxed(
     mounts += [sandbox.Temporary(place) for place in tmpfs]
     # The sandbox's own init is PID 1: it dies with the engine and takes all with it, which an entrypoint that changed
     # its user would not (a change of user clears the parent-death signal, prctl(2)). tini is told that it is not.
-    environment = {"TINI_SUBREAPER": "1", **environment_of(solver, box)}
+    environment = {
+        "TINI_SUBREAPER": "1",
+        "HOME": home_of(solver.store, solver.trees, root, uid),
+        **environment_of(solver, box),
+    }
     return await sandbox.run(
         await solver.tools(),
         sandbox.Command(

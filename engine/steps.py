@@ -17,7 +17,7 @@ from engine import folders, layers, limits, sandbox
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Container, Exec, Mount
-from engine.owners import UnknownUser, resolve_owner, user_of
+from engine.owners import UnknownUser, home_of, resolve_owner, user_of
 from engine.secrets import Scrubber
 from engine.store import Missing, remove_tree
 from engine.tree import Entry, content_key, entry_of
@@ -108,7 +108,7 @@ def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> 
         [(name, solver.secrets.key(secret)) for name, secret in box.secret_env],
         [(alias, service.digest) for alias, service in box.services],
     ]
-    return "step " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return "step 2 " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _plain(outcome: dict[str, Any]) -> dict[str, Any]:
@@ -263,21 +263,23 @@ async def _run(
     work = solver.store.folder()
     try:
         mounts, uppers, stubs = await prepare(solver, box, root, sources, work, hosts)
-        environment = environment_of(solver, box)
+        environment = {"HOME": home_of(solver.store, solver.trees, root, uid), **environment_of(solver, box)}
         workdir = box.workdir or "/"
         if workdir != "/" and solver.trees.find(root, workdir) is None and workdir not in sources:
-            _workdir(uppers["/"][0], workdir)
+            _workdir(uppers["/"][0], workdir, (uid, gid))
         stdin = step.stdin.encode()
         if step.redirect_stdin:
             found = solver.trees.find(root, step.redirect_stdin)
             if found is None or found.kind != "f":
-                raise EngineError(f"redirectStdin: {step.redirect_stdin}: no such file")
+                raise ExecFailed(step.args, 1, "", "", f"open {step.redirect_stdin}: no such file")
             stdin = solver.store.read(found)
 
         scrubber = Scrubber(values)
+        spoken: list[bytes] = []
 
         def show(text: bytes) -> None:
             if text:
+                spoken.append(text)
                 solver.on_event(Event("output", stage, name, text=text.decode(errors="replace")))
 
         outcome = await sandbox.run(
@@ -321,21 +323,24 @@ async def _run(
             "root": after.pop("/"),
             "mounts": after,
             "exit": outcome.exit_code,
-            "stdout": "" if step.redirect_stdout else stdout,
-            "stderr": "" if step.redirect_stderr else stderr,
+            "stdout": stdout,
+            "stderr": stderr,
+            "combined": b"".join(spoken).decode(errors="replace"),
         }
     finally:
         await asyncio.to_thread(_sweep, work)
 
 
-def _workdir(upper: Path, workdir: str) -> None:
-    """A working directory that the root lacks, made for good as Dagger does."""
+def _workdir(upper: Path, workdir: str, owner: tuple[int, int]) -> None:
+    """A working directory that the root lacks, made for good and for the step's user, as Dagger does."""
     path = upper
     for part in parts_of(workdir):
         path = path / part
         if not path.exists():
             path.mkdir()
             os.chmod(path, 0o755)
+            if owns_users():
+                os.chown(path, *owner)
 
 
 def networked(box: Container) -> bool:
@@ -347,12 +352,12 @@ def environment_of(solver: Solver, box: Container) -> dict[str, str]:
     environment = {"PATH": DEFAULT_PATH, **dict(box.env), **dict(box.volatile)}
     for name, secret in box.secret_env:
         environment[name] = solver.secrets.value(secret).decode(errors="surrogateescape")
-    environment.setdefault("HOME", "/root" if box.user in ("", "0", "root") else "/")
     return environment
 
 
 def _expect(step: Exec, code: int, stdout: str, stderr: str) -> None:
-    good = {"SUCCESS": code == 0, "FAILURE": code != 0, "ANY": True}[step.expect]
+    # Codes above 127 are no program's answer but its end by a signal, which Dagger lets no step expect.
+    good = code in {"SUCCESS": range(1), "FAILURE": range(1, 128), "ANY": range(128)}[step.expect]
     if not good:
         raise ExecFailed(step.args, code, stdout, stderr)
 

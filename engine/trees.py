@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from engine.errors import EngineError
-from engine.patterns import Patterns, compiled
+from engine.patterns import Patterns, cleaned, compiled
 from engine.tree import EMPTY, Entry, Node, directory_entry
 
 _MOST_LINKS = 255
@@ -124,6 +124,9 @@ class Trees:
         def change(old: Entry | None) -> Entry:
             return old if old is not None and old.kind == "d" else replace(EMPTY, mode=mode)
 
+        for n in range(1, len(names)):
+            if self.find(root, "/".join(names[:n])) is None:
+                root = self._edit(root, names[:n], change)
         return self._edit(root, names, change)
 
     def merge(self, root: Entry, path: str, source: Entry) -> Entry:
@@ -186,7 +189,7 @@ class Trees:
         return self.directory(node, here) if node else None
 
     def glob(self, root: Entry, pattern: str) -> list[str]:
-        expression = compiled(pattern.lstrip("/"))
+        expression = compiled(cleaned(pattern))
         return [path + "/" * (entry.kind == "d") for path, entry in self.walk(root) if expression.match(path)]
 
     def change_all(self, entry: Entry, change: Callable[[Entry], Entry]) -> Entry:

@@ -33,14 +33,16 @@ async def exists_in(ctx: Context, op: Op, path: str, expected: str, literal: boo
 
 
 async def stat_in(ctx: Context, op: Op, path: str, literal: bool) -> Record:
-    found = await _found(ctx, op, path, not literal)
-    if found is None:
-        raise EngineError(f"{path}: no such file or directory")
+    root = await ctx.solver.solve(op)
+    found = ctx.solver.trees.locate(root, path, not literal)
+    if found is None or not path:
+        raise EngineError(f"stat {path}: no such file or directory")
+    at, entry = found
     return record(
-        name=posixpath.basename(path.rstrip("/")) or "/",
-        size=found.size,
-        permissions=found.mode,
-        fileType=TYPES[found.kind][1],
+        name=posixpath.basename(at) or "/",
+        size=entry.size,
+        permissions=entry.mode & 0o777,
+        fileType=TYPES[entry.kind][1],
     )
 
 
@@ -74,7 +76,7 @@ async def export(ctx: Context, tree: Directory, path: str, wipe: bool = False) -
 
 async def find_up(ctx: Context, tree: Directory, name: str, start: str) -> str | None:
     root = await ctx.solver.solve(tree.op)
-    here = start.strip("/")
+    here = posixpath.normpath("/" + start).strip("/")
     while True:
         candidate = f"{here}/{name}".lstrip("/")
         if ctx.solver.trees.find(root, candidate) is not None:
@@ -159,11 +161,15 @@ async def sync(ctx: Context, tree: Directory) -> str:
 
 
 def directory_at(ctx: Context, tree: Directory, path: str) -> Directory:
-    return Directory(Op("directory_of", {"path": path}, (tree.op,)), posixpath.basename(path.rstrip("/")) or "/")
+    name = posixpath.basename(posixpath.normpath("/" + path)) or "/"
+    return Directory(Op("directory_of", {"path": path}, (tree.op,)), name)
 
 
-def file_at(ctx: Context, tree: Directory, path: str) -> File:
-    return File(Op("file_of", {"path": path}, (tree.op,)), posixpath.basename(path))
+async def file_at(ctx: Context, tree: Directory, path: str) -> File:
+    """Looked up at once, as Dagger does, so that a missing file is an error of this field."""
+    op = Op("file_of", {"path": path}, (tree.op,))
+    await ctx.solver.solve(op)
+    return File(op, posixpath.basename(path))
 
 
 DIRECTORY: dict[str, Any] = {

@@ -38,7 +38,7 @@ async def file_export(ctx: Context, file: File, path: str, allowParentDirPath: b
         await asyncio.to_thread(folders.export_file, ctx.solver.store, entry, target)
     except OSError as error:
         raise EngineError(f"cannot write {path}: {error.strerror}") from None
-    return str(target)
+    return path
 
 
 async def file_sync(ctx: Context, file: File) -> str:

@@ -19,7 +19,8 @@ _DOCKER_TYPES = ("DockerMediaTypes", "DOCKER")
 
 def _variants(ctx: Context, box: Container, variants: list[str] | None) -> list[Container]:
     boxes = [load(ctx, v, "Container") for v in variants or ()]
-    return boxes if box.root == SCRATCH and boxes else [box, *boxes]
+    boxes = boxes if box.root == SCRATCH and boxes else [box, *boxes]
+    return list({b.platform: b for b in reversed(boxes)}.values())[::-1]
 
 
 def _refuse_compression(compression: str) -> None:
@@ -37,7 +38,7 @@ def as_tarball(
     _refuse_compression(forcedCompression)
     boxes = _variants(ctx, box, platformVariants)
     arguments = {"images": boxes, "docker": mediaTypes in _DOCKER_TYPES, "compression": forcedCompression}
-    return File(Op("tarball", arguments, tuple(b.root for b in boxes)), "image.tar")
+    return File(Op("tarball", arguments, tuple(b.root for b in boxes)), "container.tar")
 
 
 async def export(

@@ -44,7 +44,7 @@ class Record:
 
     @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(self.values).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.values, default=lambda part: part.digest).encode()).hexdigest()
 
     def get(self, name: str) -> Any:
         return dict(self.values).get(name)

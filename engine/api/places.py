@@ -52,8 +52,7 @@ def _write(box: Container, path: str, verb: str, arguments: dict[str, Any], *sou
 
 
 def _unmounted(box: Container, at: str) -> Container:
-    """Without the mount at a path and those below it."""
-    return box.change(mounts=tuple(m for m in box.mounts if m.at != at and not m.at.startswith(at.rstrip("/") + "/")))
+    return box.change(mounts=tuple(m for m in box.mounts if m.at != at))
 
 
 def directory(ctx: Context, box: Container, path: str, expand: bool = False) -> Directory:

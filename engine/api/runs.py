@@ -68,8 +68,7 @@ async def stderr(ctx: Context, box: Container) -> str:
 
 
 async def combined_output(ctx: Context, box: Container) -> str:
-    outcome = await _outcome(ctx, box)
-    return str(outcome["stdout"]) + str(outcome["stderr"])
+    return str((await _outcome(ctx, box))["combined"])
 
 
 async def exit_code(ctx: Context, box: Container) -> int:

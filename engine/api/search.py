@@ -35,7 +35,7 @@ async def search(
         raise Refused("Directory.search(skipIgnored)")
     expression = _compiled(pattern, literal, multiline, dotall, insensitive)
     root = await ctx.solver.solve(tree.op)
-    files = _files(ctx, root, paths or [""], Patterns(globs or []), skipHidden)
+    files = _files(ctx, root, paths or [""], Patterns([g if "/" in g else f"**/{g}" for g in globs or ()]), skipHidden)
     return await asyncio.to_thread(_found, ctx, files, expression, multiline, filesOnly, limit)
 
 

@@ -264,6 +264,8 @@ class _Planner:
             )
         arguments = self._arguments(kind, node)
         resolver = None if self.schema.is_interface(kind) else self.schema.resolver(kind, node.name, arguments)
+        # What is refused when it is asked for may still be sent with the value of not asking for it.
+        arguments = {n: v for n, v in arguments.items() if n not in getattr(resolver, "refuses", ())}
         return Planned(kind, node.name, node.alias, reference, node.at, arguments, resolver, only)
 
     def _arguments(self, kind: str, node: Field) -> dict[str, Any]:

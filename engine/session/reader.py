@@ -141,8 +141,8 @@ class _Reader:
                 kind = "number"
             at = found.end()
             yield kind, found[kind], found.start(kind)
-            if kind == "end":
-                return
+            while kind == "end":
+                yield kind, "", at
 
     def _problem(self, what: str, at: int) -> QueryProblem:
         line, column = place(self._text, at)
