@@ -15,6 +15,7 @@ from images import manifest as manifests
 from images.digest import Digest
 from images.errors import ImageError
 from images.layer import Layer, LayerSpec, write_layer
+from images.packages import packages
 
 _KEYS = {"platform", "created", "config", "annotations", "ref", "layers"}
 _LAYER_KEYS = {"name", "source", "prefix", "uid", "gid", "exclude", "directories", "mtime"}
@@ -46,6 +47,7 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     blobs.mkdir(parents=True, exist_ok=True)
     created = int(spec["created"])
     layers: list[Layer] = []
+    holds: list[list[str]] = []
     for number, described in enumerate(spec["layers"]):
         layer_spec = LayerSpec(
             described["name"],
@@ -61,6 +63,7 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
         layer = write_layer(layer_spec, staged)
         staged.rename(blobs / Digest.parse(layer.digest).hex)
         layers.append(layer)
+        holds.append(packages(layer_spec.source))
 
     def keep(data: bytes) -> str:
         digest = Digest.of(data)
@@ -88,8 +91,9 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
                 "size": layer.size,
                 "uncompressed": layer.uncompressed,
                 "files": layer.files,
+                "holds": held,
             }
-            for layer in layers
+            for layer, held in zip(layers, holds, strict=True)
         ],
     }
 

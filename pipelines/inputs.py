@@ -35,12 +35,9 @@ def downloads(name: str, without: str = "") -> tuple[Download, ...]:
         left_out = {p.name for p in _lock(without).packages} if without else set()
         found = []
         for number, package in enumerate(p for p in locked.packages if p.name not in left_out):
-            urls = mirrors.url(package.archive, package.path, locked.timestamp(package.archive))
-            if not urls:
-                raise ImageError(
-                    f"no mirror of archive {package.archive} is known, for {package.name}; set DEBIAN_MIRROR"
-                )
-            found.append(Download(f"{number:03}-{package.name}.deb", urls[0], f"sha256:{package.sha256}"))
+            urls = tuple(mirrors.url(package.archive, package.path, locked.timestamp(package.archive)))
+            what = f"{package.name} {package.version} of bases/{name}.lock"
+            found.append(Download(f"{number:03}-{package.name}.deb", what, urls, f"sha256:{package.sha256}"))
         return tuple(found)
     except ImageError as error:
         raise PipelineError(str(error)) from None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import PipelineError
+from pipelines.progress import StageRecord
 
 
 @contextmanager
@@ -53,6 +54,16 @@ def swapped(output: Path) -> Iterator[Path]:
             shutil.rmtree(staged, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def stage(record: StageRecord) -> dict[str, Any]:
+    """A stage's entry: ``cached`` is null where the engine does not tell which steps it ran."""
+    return {
+        "name": record.name,
+        "seconds": record.seconds,
+        "cached": record.cached,
+        "steps": {"ran": record.ran, "remembered": record.remembered},
+    }
 
 
 def write(folder: Path, report: dict[str, Any]) -> None:

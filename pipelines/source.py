@@ -19,20 +19,32 @@ class Source:
     files: tuple[str, ...]
 
 
-def read(folder: Path) -> Source:
+def read(folder: Path, output: Path) -> Source:
     """What git says of a folder: tracked files that are there, and new ones that it does not ignore.
+
+    ``output`` is where the build writes to; what lies there is no source, ignored or not.
 
     Raises:
         PipelineError: no git, no repository, or no commit in it.
     """
     revision = _git(folder, "rev-parse", "HEAD").strip()
     epoch = int(_git(folder, "log", "-1", "--format=%ct").strip())
-    status = _git(folder, "status", "--porcelain", "--", ".")
-    listed = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    places = [".", *_excluded(folder, output)]
+    status = _git(folder, "status", "--porcelain", "--", *places)
+    listed = _git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *places).split("\0")
     files = sorted(
         {name for name in listed if (name and (folder / name).exists()) or (folder / name).is_symlink()} - {""}
     )
     return Source(revision, bool(status.strip()), epoch, tuple(files))
+
+
+def _excluded(folder: Path, output: Path) -> list[str]:
+    """Pathspecs that leave out the output folder and what stands beside it while a build goes on."""
+    if not output.is_relative_to(folder) or output == folder:
+        return []
+    place = output.relative_to(folder)
+    beside = place.parent / f".{place.name}.*"
+    return [f":(exclude,literal){place}", f":(exclude,glob){beside}", f":(exclude,glob){beside}/**"]
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import dagger
 from dagger import dag
 
+from pipelines.errors import PipelineError
+
 STAGE = "PIPELINES_STAGE"
+#: Packages asked for at a time; engines and mirrors limit the downloads themselves.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A package to fetch: a name to keep the order by, an address, ``sha256:…``."""
+    """A package to fetch: a name to keep the order by, what it is, addresses as they are preferred, ``sha256:…``."""
 
     name: str
-    url: str
+    package: str
+    urls: tuple[str, ...]
     checksum: str
 
 
@@ -50,8 +56,13 @@ async def root(
     user: str = "",
     uid: int = 0,
 ) -> dagger.Directory:
-    """The tree of the packages. ``alone``: with accounts and the merged /usr, to be a root by itself."""
-    files = [dag.http(d.url, name=d.name, checksum=d.checksum) for d in downloads]
+    """The tree of the packages. ``alone``: with accounts and the merged /usr, to be a root by itself.
+
+    Raises:
+        PipelineError: a package cannot be had from any address, or is not the one that is locked.
+        dagger.ExecError: it cannot be unpacked.
+    """
+    files = await _fetched(downloads)
     box = (
         _first(seed)
         .with_env_variable(STAGE, stage)
@@ -62,6 +73,36 @@ async def root(
     if user:
         box = box.with_env_variable("USER_NAME", user).with_env_variable("USER_ID", str(uid))
     return await box.with_exec(["sh", "/unpack.sh"]).directory("/out").sync()
+
+
+async def _fetched(downloads: tuple[Download, ...]) -> list[dagger.File]:
+    """The packages' files, in their order."""
+    files: list[dagger.File | None] = [None] * len(downloads)
+    places = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def fetch(number: int, wanted: Download) -> None:
+        async with places:
+            files[number] = await _first_that_answers(wanted)
+
+    async with anyio.create_task_group() as group:
+        for number, wanted in enumerate(downloads):
+            group.start_soon(fetch, number, wanted)
+    return [file for file in files if file is not None]
+
+
+async def _first_that_answers(wanted: Download) -> dagger.File:
+    problems = []
+    for url in wanted.urls:
+        try:
+            return await dag.http(url, name=wanted.name, checksum=wanted.checksum).sync()
+        except dagger.QueryError as error:
+            problems.append(str(error))
+    raise PipelineError(
+        f"package {wanted.package} ({wanted.checksum}): {'; '.join(problems)}\n"
+        "  If it is gone from the mirror: set DEBIAN_SNAPSHOT to a snapshot archive, or renew the locks with make lock. "
+        "If its checksum differs: the mirror or the lock was changed, and nothing of it is used. "
+        "Else: check the network and DEBIAN_MIRROR."
+    )
 
 
 def builder(tree: dagger.Directory, stage: str) -> dagger.Container:

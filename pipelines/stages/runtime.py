@@ -11,7 +11,7 @@ from dagger import dag
 
 from pipelines.stages.bases import builder, script
 
-_ASSEMBLER = ["__init__.py", "assemble.py", "digest.py", "errors.py", "layer.py", "manifest.py"]
+_ASSEMBLER = ["__init__.py", "assemble.py", "digest.py", "errors.py", "layer.py", "manifest.py", "packages.py"]
 
 
 async def python_compiled(base: dagger.Directory, tree: dagger.Directory, stage: str) -> dagger.Directory:

@@ -1,0 +1,147 @@
+"""The six stages, put together: what each is made from, and what runs beside what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import dagger
+
+from pipelines import plan
+from pipelines.config import Project
+from pipelines.inputs import downloads, project_source, seed
+from pipelines.network import Network
+from pipelines.progress import Progress
+from pipelines.source import Source
+from pipelines.stages.application import application
+from pipelines.stages.bases import Seed, root
+from pipelines.stages.dependencies import dependencies
+from pipelines.stages.distroless import distroless
+from pipelines.stages.runtime import python_compiled
+from pipelines.stages.rust_builder import installed, wheel
+from pipelines.stages.scan import scan
+from pipelines.stages.standard import standard
+
+T = TypeVar("T")
+ASSEMBLER = Path(__file__).resolve().parent.parent / "images"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a build is made from."""
+
+    project: Project
+    source: Source
+    targets: tuple[str, ...]
+    platform: str
+    network: Network
+    progress: Progress
+    first: Seed = field(default_factory=seed)
+
+    def file(self, path: str) -> dagger.File:
+        return project_source(self.project.root, (path,)).file(path)
+
+    def files(self, *places: str) -> dagger.Directory:
+        """The project's own files at and below these places; all without any."""
+        below = tuple(place.rstrip("/") + "/" for place in places)
+        chosen = tuple(f for f in self.source.files if not places or f in places or f.startswith(below))
+        return project_source(self.project.root, chosen)
+
+    async def stage(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        with self.progress.stage(name):
+            return await work()
+
+
+async def build(given: Inputs, out: Path) -> dict[str, Any]:
+    """Build the images into a folder: an OCI layout a target, ``wheels`` and ``scan`` where the project has them.
+
+    Returns what the assembler says of each image, by target.
+
+    Raises:
+        PipelineError: an input cannot be had.
+        dagger.DaggerError: a stage failed.
+    """
+    made: dict[str, dagger.Directory] = {}
+
+    async def rust() -> None:
+        if given.project.rust:
+            base = await given.stage("rust base", lambda: root(given.first, downloads("rust-builder"), "rust base"))
+            made["wheels"] = await given.stage("rust builder", lambda: _wheels(given, base))
+
+    async def python() -> None:
+        made["builder"] = await given.stage(
+            "python base", lambda: root(given.first, downloads("python-builder"), "python base")
+        )
+        async with anyio.create_task_group() as group:
+            for work in (deps, app, checked, runtime, tools):
+                group.start_soon(work)
+
+    async def deps() -> None:
+        requirements = given.file(given.project.requirements)
+        made["dependencies"] = await given.stage(
+            "dependencies", lambda: dependencies(made["builder"], requirements, given.network)
+        )
+
+    async def app() -> None:
+        source = given.files(*given.project.source)
+        made["application"] = await given.stage("application", lambda: application(made["builder"], source))
+
+    async def checked() -> None:
+        if given.project.scan_requirements:
+            requirements = given.file(given.project.scan_requirements)
+            made["scan"] = await given.stage(
+                "scan", lambda: scan(made["builder"], given.files(), requirements, given.network)
+            )
+
+    async def runtime() -> None:
+        made["runtime"] = await given.stage("runtime base", lambda: _runtime(given, made["builder"]))
+
+    async def tools() -> None:
+        if "standard" in given.targets:
+            extra = downloads("standard", without="distroless")
+            made["tools"] = await given.stage(
+                "tools", lambda: root(given.first, extra, "tools", alone=False, prune=True)
+            )
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(rust)
+        group.start_soon(python)
+    layers = [("dependencies", made["dependencies"])]
+    if "wheels" in made:
+        layers.append(("rust core", await installed(made["builder"], made["wheels"])))
+    layers.append(("application", made["application"]))
+    images: dict[str, Any] = {}
+
+    async def target(name: str) -> None:
+        spec = plan.specification(given.project, given.source, name, given.platform)
+        if name == "distroless":
+            work = distroless(made["builder"], ASSEMBLER, spec, made["runtime"], layers)
+        else:
+            work = standard(made["builder"], ASSEMBLER, spec, made["runtime"], made["tools"], layers)
+        result = await given.stage(name, lambda: work)
+        await result.directory("layout").export(str(out / name))
+        images[name] = json.loads(await result.file("report.json").contents())
+
+    async with anyio.create_task_group() as group:
+        for name in given.targets:
+            group.start_soon(target, name)
+    for name in ("wheels", "scan"):
+        if name in made:
+            await made[name].export(str(out / name))
+    return dict(sorted(images.items()))
+
+
+async def _wheels(given: Inputs, base: dagger.Directory) -> dagger.Directory:
+    project = given.project
+    workspace = given.files(project.rust).directory(project.rust)
+    return await wheel(base, workspace, project.rust_crate, given.file(project.build_requirements), given.network)
+
+
+async def _runtime(given: Inputs, builder: dagger.Directory) -> dagger.Directory:
+    user, uid = given.project.user, given.project.uid
+    unpacked = await root(given.first, downloads("distroless"), "runtime base", prune=True, user=user, uid=uid)
+    return await python_compiled(builder, unpacked, "runtime base")
