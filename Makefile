@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: build test wheel lint lock reproduce fuzz-core bench-core clean
+.PHONY: torture-service build test wheel lint lock reproduce fuzz-core bench-core clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -35,6 +35,9 @@ bench-core: wheel
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)
+
+torture-service: $(STAMP)
+	$(PYTHON) tests/torture/service.py $(ARGS)
 
 reproduce: $(STAMP)
 	$(PYTHON) pipelines/reproduce.py $(ARGS)
