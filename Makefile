@@ -1,5 +1,6 @@
 # make build   the images, from nothing        make test       all tests (builds first, for the service's wheel)
 # make lint    ruff, mypy, import contracts    make reproduce  two clones, other circumstances, the same digests
+# make torture 200 kills at random moments of a build, each followed by a run that must be right
 # make lock    renew locks of Debian packages
 SHELL := /bin/sh
 VENV := .venv
@@ -7,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: torture-service build test wheel lint lock reproduce fuzz-core bench-core clean
+.PHONY: torture-service build test wheel lint lock reproduce torture fuzz-core bench-core clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -38,6 +39,8 @@ lock: $(STAMP)
 
 torture-service: $(STAMP)
 	$(PYTHON) tests/torture/service.py $(ARGS)
+torture: $(STAMP)
+	$(PYTHON) tests/torture/kills.py $(ARGS)
 
 reproduce: $(STAMP)
 	$(PYTHON) pipelines/reproduce.py $(ARGS)
