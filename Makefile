@@ -13,9 +13,9 @@ ARGS ?=
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
 
-# The core that the pipeline built, into the virtual environment.
+# The core that the pipeline built, into the virtual environment; the build knows what has changed since the last one.
 wheel: $(STAMP)
-	@test -n "$$(ls dist/wheels/*.whl 2>/dev/null)" || $(PYTHON) pipelines/build.py --engine embedded
+	$(PYTHON) pipelines/build.py --engine embedded --no-run
 	$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-index --force-reinstall dist/wheels/*.whl
 
 test: wheel
@@ -50,8 +50,8 @@ $(STAMP):
 	  if command -v $$name >/dev/null && $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	  then found=$$name; break; fi; done; \
 	if [ -z "$$found" ]; then echo 'make: Python 3.11 or newer with its venv module is needed (Debian: python3 python3-venv)' >&2; exit 1; fi; \
-	rm -rf $(VENV) && $$found -m venv $(VENV)
-	$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
+	echo 'setting up $(VENV) from requirements/development.txt: a minute or two'; rm -rf $(VENV) && $$found -m venv $(VENV)
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
 	@touch $@
 
 clean:

@@ -81,7 +81,9 @@ class Scrubber:
     """Puts ``***`` for the values of secrets in a stream, wherever its chunks are cut."""
 
     def __init__(self, values: Iterable[bytes]) -> None:
-        self._values = sorted({v for value in values if value.strip() for v in (value, value.strip())}, key=len, reverse=True)
+        self._values = sorted(
+            {v for value in values if value.strip() for v in (value, value.strip())}, key=len, reverse=True
+        )
         self._kept = b""
 
     def feed(self, chunk: bytes) -> bytes:

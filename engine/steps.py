@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import folders, layers, limits, sandbox
+from engine import clock, folders, layers, limits, sandbox
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Container, Exec, Mount
@@ -264,6 +264,11 @@ async def _run(
     try:
         mounts, uppers, stubs = await prepare(solver, box, root, sources, work, hosts)
         environment = {"HOME": home_of(solver.store, solver.trees, root, uid), **environment_of(solver, box)}
+        if seconds := clock.ahead():
+            library, variables = await asyncio.to_thread(clock.moved, solver.store, seconds)
+            mounts.append(library)
+            stubs |= _missing_parents(solver, root, clock.AT)
+            environment |= variables
         workdir = box.workdir or "/"
         if workdir != "/" and solver.trees.find(root, workdir) is None and workdir not in sources:
             _workdir(uppers["/"][0], workdir, (uid, gid))

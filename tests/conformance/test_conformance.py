@@ -13,7 +13,9 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="without root a step has one user, and owners cannot be told apart")
-def test_every_case_is_answered_as_dagger_answered_it(busybox: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_every_case_is_answered_as_dagger_answered_it(
+    busybox: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
     root = tmp_path / "root"
     for name in ("bin", "etc", "tmp", "root", "proc", "dev", "sys", "run"):
         (root / name).mkdir(parents=True)
@@ -25,6 +27,16 @@ def test_every_case_is_answered_as_dagger_answered_it(busybox: Path, environment
             (root / "bin" / applet).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\ncift:x:1000:1000::/tmp:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\ncift:x:1000:\n")
-    words = [sys.executable, "-m", "engine", "run", "-q", "--", sys.executable, "tests/conformance/compare.py", str(root)]
+    words = [
+        sys.executable,
+        "-m",
+        "engine",
+        "run",
+        "-q",
+        "--",
+        sys.executable,
+        "tests/conformance/compare.py",
+        str(root),
+    ]
     done = subprocess.run(words, env=environment, cwd=HERE, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

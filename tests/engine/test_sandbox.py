@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from programs import answer
+from programs import HERE, answer
 
 from engine.secrets import Scrubber
 
@@ -126,3 +128,26 @@ async def work(box):
     assert secret not in str(shown) and "***" in str(shown)
     files = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+def test_a_step_can_be_given_another_time_of_day_and_keeps_nothing_of_it(environment: dict[str, str]) -> None:
+    program = """
+import anyio, dagger
+from dagger import dag
+from pipelines.inputs import downloads, seed
+from pipelines.stages.bases import builder, root
+
+async def main():
+    async with dagger.connection():
+        base = builder(await root(seed(), downloads("python-builder"), "python base"), "clock")
+        step = base.with_env_variable("N", "%s").with_exec(["python3", "-c", "import time; print(int(time.time()))"])
+        print(await step.stdout(), await step.rootfs().exists(".clock.so"))
+
+anyio.run(main)
+"""
+    words = [sys.executable, "-m", "engine", "run", "-q", "--", sys.executable, "-c", program % time.time_ns()]
+    env = {**environment, "PIPELINES_STEP_CLOCK": "90000"}
+    done = subprocess.run(words, cwd=HERE, env=env, capture_output=True, text=True, timeout=180, check=True)
+    said, left = done.stdout.split()
+    assert 89_000 < int(said) - time.time() < 91_000
+    assert left == "False"

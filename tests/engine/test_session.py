@@ -79,7 +79,7 @@ def test_fragments_that_multiply_are_cut_off(session: Session) -> None:
 
 
 def test_a_huge_argument_is_taken(session: Session) -> None:
-    query = "query($c: String!) { directory { withNewFile(path: \"f\", contents: $c) { file(path: \"f\") { size } } } }"
+    query = 'query($c: String!) { directory { withNewFile(path: "f", contents: $c) { file(path: "f") { size } } } }'
     status, text = ask(session, {"query": query, "variables": {"c": "x" * 30_000_000}})
     assert (status, json.loads(text)["data"]["directory"]["withNewFile"]["file"]["size"]) == (200, 30_000_000)
 
@@ -92,9 +92,32 @@ def test_a_chain_of_five_thousand_calls_is_one_answer(session: Session) -> None:
 
 def test_the_reader_ends_with_a_document_or_its_own_error_whatever_the_text() -> None:
     chance = random.Random(4)
-    seeds = ['query Q($a: [Int!] = [1]) { x: f(a: $a, o: {k: "v\\u00e9"}) @include(if: true) { ...F } } fragment F on T { g }']
+    seeds = [
+        'query Q($a: [Int!] = [1]) { x: f(a: $a, o: {k: "v\\u00e9"}) @include(if: true) { ...F } } fragment F on T { g }'
+    ]
     seeds += ['{ f(t: """block "quoted" \\""" end""") { a b c } }', "{" * 50 + "a" + "}" * 50]
-    marks = ['"', '"""', "\\", "{", "}", "(", ")", "[", "]", "...", "$", "@", "!", "#", "\n", "\x00", "\ud800", "1e9", "-", "null"]
+    marks = [
+        '"',
+        '"""',
+        "\\",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "...",
+        "$",
+        "@",
+        "!",
+        "#",
+        "\n",
+        "\x00",
+        "\ud800",
+        "1e9",
+        "-",
+        "null",
+    ]
     for _ in range(3000):
         text = chance.choice(seeds)
         for _ in range(chance.randrange(1, 8)):
@@ -112,7 +135,9 @@ def test_the_reader_stops_at_its_depth() -> None:
         read("{a" * (DEEPEST + 2) + "}" * (DEEPEST + 2))
 
 
-def test_every_field_of_the_sdk_is_served_or_refused_and_no_argument_is_swallowed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_field_of_the_sdk_is_served_or_refused_and_no_argument_is_swallowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     schema = Schema(installed(), RESOLVERS)
     table = list(rows(schema))
     for row in table:
@@ -122,7 +147,9 @@ def test_every_field_of_the_sdk_is_served_or_refused_and_no_argument_is_swallowe
         for name, resolver in fields.items():
             known = set(schema.arguments.get((kind, name), ()))
             refused = set(getattr(resolver, "refuses", ()))
-            assert accepted(resolver) | refused >= known, f"{kind}.{name} leaves out {known - accepted(resolver) - refused}"
+            assert accepted(resolver) | refused >= known, (
+                f"{kind}.{name} leaves out {known - accepted(resolver) - refused}"
+            )
             assert refused <= known
     assert sum(row.served for row in table) > 180
 
@@ -131,5 +158,7 @@ def test_a_refused_field_is_named_before_anything_runs(session: Session) -> None
     status, text = ask(session, {"query": '{ a: version git(url: "x") { head { commit } } }'})
     (error,) = json.loads(text)["errors"]
     assert status == 200 and error["extensions"] == {"_type": "UNSUPPORTED", "field": "Query.git"}
-    status, text = ask(session, {"query": '{ container { withExec(args: ["x"], insecureRootCapabilities: true) { stdout } } }'})
+    status, text = ask(
+        session, {"query": '{ container { withExec(args: ["x"], insecureRootCapabilities: true) { stdout } } }'}
+    )
     assert "Container.withExec(insecureRootCapabilities)" in text

@@ -125,7 +125,13 @@ def test_umoci_unpacks_the_layout_without_root(tmp_path: Path) -> None:
     # umoci's command line takes what follows the last colon for the tag, so that the reference must not have one.
     copy = tmp_path / "layout"
     toolbox.run(
-        [*toolbox.program("skopeo"), "--insecure-policy", "copy", f"oci:{DIST / 'distroless'}:{name}", f"oci:{copy}:one"],
+        [
+            *toolbox.program("skopeo"),
+            "--insecure-policy",
+            "copy",
+            f"oci:{DIST / 'distroless'}:{name}",
+            f"oci:{copy}:one",
+        ],
         {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
     )
     words = [*toolbox.program("umoci"), "unpack", "--rootless", "--image", f"{copy}:one", str(tmp_path / "bundle")]

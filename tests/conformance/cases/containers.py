@@ -13,7 +13,12 @@ from dagger import ReturnType, dag
 
 async def nothing_was_run(bench: Bench) -> Any:
     box = bench.box.with_default_args(["echo", "default"])
-    return [await tried(box.stdout()), await tried(box.stderr()), await tried(box.exit_code()), await tried(box.combined_output())]
+    return [
+        await tried(box.stdout()),
+        await tried(box.stderr()),
+        await tried(box.exit_code()),
+        await tried(box.combined_output()),
+    ]
 
 
 async def entrypoints(bench: Bench) -> Any:
@@ -174,7 +179,9 @@ async def mounts(bench: Bench) -> Any:
 async def mounts_read_only_and_owned(bench: Bench) -> Any:
     tree = dag.directory().with_new_file("f", "1")
     ro = bench.box.with_mounted_directory("/m", tree, read_only=True)
-    owned = bench.box.with_mounted_directory("/m", tree, owner="1000").with_mounted_file("/n", dag.file("x", ""), owner="cift")
+    owned = bench.box.with_mounted_directory("/m", tree, owner="1000").with_mounted_file(
+        "/n", dag.file("x", ""), owner="cift"
+    )
     return [
         await ro.with_exec(["sh", "-c", "touch /m/g 2>/dev/null || echo refused"]).stdout(),
         await owned.with_exec(["stat", "-c", "%u:%g %n", "/m", "/m/f", "/n"]).stdout(),
@@ -200,7 +207,10 @@ async def secrets(bench: Bench) -> Any:
 
 async def users(bench: Bench) -> Any:
     ids = ["sh", "-c", "id -u; id -g; echo $HOME"]
-    return [await tried(bench.box.with_user(u).with_exec(ids).stdout()) for u in ("", "0", "cift", "1000", "1234", "cift:0", "5:6", "cift:none")]
+    return [
+        await tried(bench.box.with_user(u).with_exec(ids).stdout())
+        for u in ("", "0", "cift", "1000", "1234", "cift:0", "5:6", "cift:none")
+    ]
 
 
 async def files_in(bench: Bench) -> Any:
@@ -208,7 +218,11 @@ async def files_in(bench: Bench) -> Any:
     return [
         await box.with_exec(["sh", "-c", "stat -c '%a %u %n' /many /many/*"]).stdout(),
         await tried(box.with_file("/many", dag.file("c", "3")).directory("/many").entries()),
-        await tried(box.with_new_file("/new/deep/f", "x", owner="1000").with_exec(["stat", "-c", "%u", "/new", "/new/deep/f"]).stdout()),
+        await tried(
+            box.with_new_file("/new/deep/f", "x", owner="1000")
+            .with_exec(["stat", "-c", "%u", "/new", "/new/deep/f"])
+            .stdout()
+        ),
         await tried(box.with_directory("/many", dag.directory().with_new_file("d", "")).directory("/many").entries()),
         await tried(box.with_symlink("a", "/many/l").file("/many/l").contents()),
         await tried(box.directory("/many/a").entries()),
@@ -242,7 +256,9 @@ async def images(bench: Bench) -> Any:
 
             top = load("index.json")["manifests"]
             inner = load("blobs/" + top[0]["digest"].replace(":", "/"))
-            described = inner if "layers" in inner else load("blobs/" + inner["manifests"][0]["digest"].replace(":", "/"))
+            described = (
+                inner if "layers" in inner else load("blobs/" + inner["manifests"][0]["digest"].replace(":", "/"))
+            )
             config = load("blobs/" + described["config"]["digest"].replace(":", "/"))
             return [
                 len(top),
@@ -257,12 +273,20 @@ async def images(bench: Bench) -> Any:
         await seen(forced_compression=dagger.ImageLayerCompression.Uncompressed),
         await seen(media_types=dagger.ImageMediaTypes.DockerMediaTypes),
         await seen(platform_variants=[arm]),
-        await tried(seen(platform_variants=[dag.container(platform=dagger.Platform("linux/amd64")).with_new_file("/g", "")])),
+        await tried(
+            seen(platform_variants=[dag.container(platform=dagger.Platform("linux/amd64")).with_new_file("/g", "")])
+        ),
     ]
 
 
 async def imports(bench: Bench) -> Any:
-    box = bench.box.with_new_file("/f", "x").with_label("l", "v").with_annotation("n", "v").with_workdir("/w").with_user("7")
+    box = (
+        bench.box.with_new_file("/f", "x")
+        .with_label("l", "v")
+        .with_annotation("n", "v")
+        .with_workdir("/w")
+        .with_user("7")
+    )
     again = dag.container().import_(box.as_tarball())
     return [
         await again.file("/f").contents(),

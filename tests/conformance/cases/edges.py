@@ -40,12 +40,16 @@ async def aliases_variables_fragments(bench: Bench) -> Any:
     return [
         await _asked("{ a: defaultPlatform b: defaultPlatform }"),
         await _asked(f"query Q($p: String!, $c: String!) {{ {file} {{ contents size }} }} }} }}", variables=variables),
-        await _asked(f"query Q($p: String!, $c: String = \"d\") {{ {file} {{ contents }} }} }} }}", variables={"p": "f"}),
-        await _asked("{ directory { ...F } } fragment F on Directory { entries exists(path: \"x\") }"),
+        await _asked(f'query Q($p: String!, $c: String = "d") {{ {file} {{ contents }} }} }} }}', variables={"p": "f"}),
+        await _asked('{ directory { ...F } } fragment F on Directory { entries exists(path: "x") }'),
         await _asked("{ directory { ... on Directory { entries } __typename } }"),
         await _asked("query A { defaultPlatform } query B { directory { entries } }", operationName="B"),
-        await _asked('{ directory { withNewFile(path: "f", contents: """\n  block\n   text\n""") { file(path: "f") { contents } } } }'),
-        await _asked('{ directory { withNewFile(path: "f", contents: "\\u00e9\\t") { file(path: "f") { contents } } } }'),
+        await _asked(
+            '{ directory { withNewFile(path: "f", contents: """\n  block\n   text\n""") { file(path: "f") { contents } } } }'
+        ),
+        await _asked(
+            '{ directory { withNewFile(path: "f", contents: "\\u00e9\\t") { file(path: "f") { contents } } } }'
+        ),
         await _asked('{ container { withEnvVariable(name: "A", value: "1") { envVariables { name value } } } }'),
     ]
 
@@ -55,7 +59,7 @@ async def wrong_queries(bench: Bench) -> Any:
         await _asked("{ nothing }"),
         await _asked("{ directory { nothing } }"),
         await _asked("{ directory { entries(nothing: 1) } }"),
-        await _asked("{ directory { withNewFile(path: \"x\") { entries } } }"),
+        await _asked('{ directory { withNewFile(path: "x") { entries } } }'),
         await _asked("{ defaultPlatform { x } }"),
         await _asked("{ "),
         await _asked(""),
@@ -74,10 +78,14 @@ async def errors_have_paths(bench: Bench) -> Any:
 
 
 async def identifiers(bench: Bench) -> Any:
-    _, answer = await anyio.to_thread.run_sync(_post, {"query": '{ directory { withNewFile(path: "f", contents: "x") { id } } }'})
+    _, answer = await anyio.to_thread.run_sync(
+        _post, {"query": '{ directory { withNewFile(path: "f", contents: "x") { id } } }'}
+    )
     known = answer["data"]["directory"]["withNewFile"]["id"]
     return [
-        await _asked("query Q($i: ID!) { node(id: $i) { __typename ... on Directory { entries } } }", variables={"i": known}),
+        await _asked(
+            "query Q($i: ID!) { node(id: $i) { __typename ... on Directory { entries } } }", variables={"i": known}
+        ),
         await _asked("query Q($i: DirectoryID!) { loadDirectoryFromID(id: $i) { entries } }", variables={"i": known}),
         (await _asked("query Q($i: FileID!) { loadFileFromID(id: $i) { contents } }", variables={"i": known}))[:2],
         (await _asked('{ loadDirectoryFromID(id: "rubbish") { entries } }'))[:2],
@@ -87,5 +95,7 @@ async def identifiers(bench: Bench) -> Any:
 async def long_chains(bench: Bench) -> Any:
     count = 60
     calls = "".join(f'withNewFile(path: "f{n}", contents: "") {{ ' for n in range(count))
-    status, answer = await anyio.to_thread.run_sync(_post, {"query": "{ directory { " + calls + "name " + "} " * (count + 2)})
+    status, answer = await anyio.to_thread.run_sync(
+        _post, {"query": "{ directory { " + calls + "name " + "} " * (count + 2)}
+    )
     return [status, "errors" in answer]

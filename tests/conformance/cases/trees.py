@@ -32,13 +32,42 @@ async def globs(bench: Bench) -> Any:
 
 
 async def includes(bench: Bench) -> Any:
-    lists = [["src"], ["src/"], ["*.txt"], ["**/*.py"], ["src/*"], ["!src"], ["*", "!src"], ["src", "!src/deep"], ["void"]]
-    lists += [["**/c.py"], [".hidden"], ["src/deep/"], ["/src"], ["./src"], ["void/inner"], ["folder-link"], ["src/link"]]
+    lists = [
+        ["src"],
+        ["src/"],
+        ["*.txt"],
+        ["**/*.py"],
+        ["src/*"],
+        ["!src"],
+        ["*", "!src"],
+        ["src", "!src/deep"],
+        ["void"],
+    ]
+    lists += [
+        ["**/c.py"],
+        [".hidden"],
+        ["src/deep/"],
+        ["/src"],
+        ["./src"],
+        ["void/inner"],
+        ["folder-link"],
+        ["src/link"],
+    ]
     return {str(i): sorted(await _tree().filter(include=i).glob("**")) for i in lists}
 
 
 async def excludes(bench: Bench) -> Any:
-    lists = [["src"], ["*.txt"], ["**/*.txt"], ["*"], ["*", "!top.txt"], ["src/**"], ["src/*"], ["**/.*"], ["void/inner"]]
+    lists = [
+        ["src"],
+        ["*.txt"],
+        ["**/*.txt"],
+        ["*"],
+        ["*", "!top.txt"],
+        ["src/**"],
+        ["src/*"],
+        ["**/.*"],
+        ["void/inner"],
+    ]
     lists += [["src", "!src/a.py"], ["**", "!**/*.py"], ["/src"], ["src/"], ["deep"]]
     return {str(e): sorted(await _tree().filter(exclude=e).glob("**")) for e in lists}
 
@@ -51,7 +80,17 @@ async def include_with_exclude(bench: Bench) -> Any:
 async def gitignore(bench: Bench) -> Any:
     rules = "*.log\n/build\n!keep.log\nnode/\n# note\n\nsub/*.tmp\n"
     tree = dag.directory().with_new_file(".gitignore", rules)
-    for path in ("a.log", "keep.log", "x/b.log", "build/o", "x/build/o", "node/n", "x/node/n", "sub/t.tmp", "x/sub/t.tmp"):
+    for path in (
+        "a.log",
+        "keep.log",
+        "x/b.log",
+        "build/o",
+        "x/build/o",
+        "node/n",
+        "x/node/n",
+        "sub/t.tmp",
+        "x/sub/t.tmp",
+    ):
         tree = tree.with_new_file(path, "")
     return sorted(await tree.filter(gitignore=True).glob("**"))
 
@@ -114,7 +153,12 @@ async def stats(bench: Bench) -> Any:
     async def seen(path: str, plain: bool = False) -> Any:
         stat = tree.stat(path, do_not_follow_symlinks=plain)
         kind = await stat.file_type()
-        return [await stat.name(), await stat.permissions(), kind and kind.value, await stat.size() if path != "d" else 0]
+        return [
+            await stat.name(),
+            await stat.permissions(),
+            kind and kind.value,
+            await stat.size() if path != "d" else 0,
+        ]
 
     return [await tried(seen(p)) for p in ("d/f", "d", "d/l", "none", "")] + [await seen("d/l", True)]
 
@@ -155,7 +199,13 @@ async def find_up(bench: Bench) -> Any:
     tree = _tree()
     return [
         await tried(tree.find_up(*a))
-        for a in (("a.py", "src/deep"), ("top.txt", "src/deep"), ("none", "src/deep"), ("c.py", "src/deep"), ("src", "."))
+        for a in (
+            ("a.py", "src/deep"),
+            ("top.txt", "src/deep"),
+            ("none", "src/deep"),
+            ("c.py", "src/deep"),
+            ("src", "."),
+        )
     ]
 
 
