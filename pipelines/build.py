@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,17 +129,22 @@ async def _run(
     out: Path,
     progress: Progress,
 ) -> dict[str, Any]:
-    from pipelines import network, pipeline
+    from pipelines import describe, network, pipeline
 
+    began = datetime.now(UTC)
     with network.of_this_machine() as settings:
         async with session.session(engine, progress.on_event) as version:
             given = pipeline.Inputs(project, tree, targets, platform, settings, progress)
             images = await pipeline.build(given, out)
+    ran = {"kind": "dagger" if engine in ("session", "dagger") else engine, "version": version}
+    with progress.stage("describe"):
+        digests = {name: image["digest"] for name, image in images.items()}
+        describe.images(digests, out, project, tree, platform, ran, began)
     return {
         "project": project.name,
         "platform": platform,
         "images": images,
-        "engine": {"kind": "dagger" if engine in ("session", "dagger") else engine, "version": version},
+        "engine": ran,
         "source": {"revision": tree.revision, "dirty": tree.dirty, "epoch": tree.epoch},
     }
 

@@ -15,6 +15,8 @@ SBOM, BUILD_SBOM, SPDX = "sbom/{target}.cdx.json", "sbom/{target}.build.cdx.json
 REPORT, SARIF = "scan/{target}.json", "scan/{target}.sarif"
 #: pass, fail or incomplete, with all that it was judged by: the one of a whole build.
 VERDICT = "scan/verdict.json"
+#: The archives that a stage installed with pip: ``[{name, version, file, sha256}]``; the target is the stage.
+ARCHIVES = "archives/{target}.json"
 #: The exceptions that are in force, as OpenVEX.
 VEX = "vex/{target}.openvex.json"
 

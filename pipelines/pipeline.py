@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import anyio
 import dagger
 
-from pipelines import plan
+from pipelines import outputs, plan
 from pipelines.config import Project
 from pipelines.inputs import downloads, project_source, seed
 from pipelines.network import Network
@@ -19,7 +19,7 @@ from pipelines.progress import Progress
 from pipelines.source import Source
 from pipelines.stages.application import application
 from pipelines.stages.bases import Seed, root
-from pipelines.stages.dependencies import dependencies
+from pipelines.stages.dependencies import ARCHIVES, archives, dependencies
 from pipelines.stages.distroless import distroless
 from pipelines.stages.runtime import python_compiled
 from pipelines.stages.rust_builder import installed, wheel
@@ -129,9 +129,14 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
     async with anyio.create_task_group() as group:
         for name in given.targets:
             group.start_soon(target, name)
-    for name in ("wheels", "scan"):
-        if name in made:
-            await made[name].export(str(out / name))
+    taken = archives(made["builder"], given.file(given.project.requirements), given.network)
+    await taken.export(str(outputs.path(out, outputs.ARCHIVES, "dependencies")))
+    if "wheels" in made:
+        await made["wheels"].filter(include=["*.whl"]).export(str(out / "wheels"))
+        tools = made["wheels"].file(ARCHIVES)
+        await tools.export(str(outputs.path(out, outputs.ARCHIVES, "rust builder")))
+    if "scan" in made:
+        await made["scan"].export(str(out / "scan"))
     return dict(sorted(images.items()))
 
 

@@ -6,13 +6,24 @@ import dagger
 
 from pipelines.network import ENTER, Network
 from pipelines.stages.bases import builder, script
-from pipelines.stages.dependencies import PACKAGES, fetched
+from pipelines.stages.dependencies import ARCHIVES, PACKAGES, fetched
 from pipelines.stages.inside import text_of
 
 STAGE = "rust builder"
 #: The time of a wheel's entries, the earliest that a zip knows: a commit that leaves the core alone leaves its wheel alone.
 _ZIP_EPOCH = "315532800"
 _MATURIN = "/tools/bin/maturin build --release --locked --offline --interpreter python3"
+#: Which crates a program was compiled from, in a section of it, where scanners look (cargo-auditable's format). An object
+#: file for the linker is all that takes: the tool itself would be compiled at each cold build, and is not in Debian.
+_AUDIT = (
+    "target=$(rustc -vV | python3 -c 'import sys; print(*(w[1] for w in map(str.split, sys.stdin) if w[:1] == [\"host:\"]))')",
+    "cargo metadata --format-version 1 --locked --offline --filter-platform $target > /tmp/metadata.json",
+    "python3 /auditable.py /tmp/metadata.json /tmp/crates",
+    'printf \'.section .dep-v0,"a"\\n.globl AUDITABLE_VERSION_INFO\\nAUDITABLE_VERSION_INFO:\\n.incbin "/tmp/crates"\\n'
+    '.section .note.GNU-stack,"",@progbits\\n\' > /tmp/crates.s',
+    "gcc -c /tmp/crates.s -o /tmp/crates.o",
+)
+_LINK = "-Clink-arg=/tmp/crates.o -Clink-arg=-Wl,--require-defined=AUDITABLE_VERSION_INFO"
 _FORGET = (
     "import pathlib, sys; p = pathlib.Path(sys.argv[1]); "
     'p.write_text(chr(10).join(l for l in p.read_text().splitlines() if "direct_url.json" not in l) + chr(10))'
@@ -32,7 +43,7 @@ async def wheel(
     requirements: dagger.File,
     network: Network,
 ) -> dagger.Directory:
-    """A directory with the wheel of the workspace's crate.
+    """A directory with the wheel of the workspace's crate, and ``archives.json`` of the tools that built it.
 
     Crates are fetched by what ``Cargo.lock`` says and compiled from the manifests alone, so that a source of the
     workspace that changes compiles the workspace and no crate. Only the fetching has the network.
@@ -66,7 +77,11 @@ async def wheel(
             )
         )
     )
-    done = compiled.with_directory("/src", workspace).with_exec(script(f"{_MATURIN} --out /out"))
+    done = (
+        compiled.with_directory("/src", workspace)
+        .with_new_file("/auditable.py", text_of("auditable.py"))
+        .with_exec(script(*_AUDIT, f"{_MATURIN} --out /out -- {_LINK}", f"cp /tools/{ARCHIVES} /out/"))
+    )
     return await done.directory("/out").sync()
 
 
