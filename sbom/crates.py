@@ -60,7 +60,7 @@ def section(program: bytes) -> bytes:
         headers = [struct.unpack_from("<II4Q", program, table + number * size) for number in range(count)]
         start, length = headers[names][4:6]
         strings = program[start : start + length]
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         return b""
     for name, _, _, _, offset, length in headers:
         if strings[name : strings.find(b"\0", name)] == SECTION:

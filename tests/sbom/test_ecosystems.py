@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbom import auditable, crates, debian, licences, python
@@ -124,6 +124,7 @@ def test_a_licence_has_its_spdx_name_or_keeps_its_own(name: str, expected: str) 
     assert licences.known(name) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_of_a_licence_breaks_the_reader(text: str) -> None:
     assert isinstance(licences.known(text), str)
@@ -197,6 +198,7 @@ def test_the_section_of_a_program_is_found_by_its_name() -> None:
     assert crates.section(_elf(b".text", b".dep-v0")) == b""
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 200))
 def test_a_damaged_program_has_no_section_and_does_no_harm(noise: bytes, at: int) -> None:
     program = bytearray(_elf(b".dep-v0", b"data"))
