@@ -60,11 +60,10 @@ def section(metadata: dict[str, Any]) -> bytes:
 
 
 def _source(source: str | None) -> str:
+    """Where a crate comes from. The public registry is one among others here: a mirror must not change the bytes."""
     if source is None:
         return "local"
-    if source.startswith("git+"):
-        return "git"
-    return "crates.io" if source.startswith("registry+") and source.endswith("/crates.io-index") else "registry"
+    return "git" if source.startswith("git+") else "registry"
 
 
 if __name__ == "__main__":

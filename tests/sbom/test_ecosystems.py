@@ -134,7 +134,7 @@ def test_no_text_of_a_licence_breaks_the_reader(text: str) -> None:
 _METADATA = {
     "packages": [
         {"id": "r", "name": "root", "version": "1.0.0", "source": None, "targets": [{"kind": ["cdylib"]}]},
-        {"id": "l", "name": "lib", "version": "2.0.0", "source": "registry+x/crates.io-index", "targets": [{"kind": ["lib"]}]},
+        {"id": "l", "name": "lib", "version": "2.0.0", "source": "registry+x/index", "targets": [{"kind": ["lib"]}]},
         {"id": "m", "name": "macros", "version": "1.0.0", "source": "git+https://x", "targets": [{"kind": ["proc-macro"]}]},
         {"id": "s", "name": "syn", "version": "1.0.0", "source": "registry+other", "targets": [{"kind": ["lib"]}]},
         {"id": "t", "name": "testing", "version": "1.0.0", "source": None, "targets": [{"kind": ["lib"]}]},
@@ -160,7 +160,7 @@ def test_a_section_names_what_runs_and_marks_what_only_the_build_ran() -> None:
     data = auditable.section(_METADATA)
     assert json.loads(zlib.decompress(data)) == {
         "packages": [
-            {"name": "lib", "version": "2.0.0", "source": "crates.io", "dependencies": []},
+            {"name": "lib", "version": "2.0.0", "source": "registry", "dependencies": []},
             {"name": "macros", "version": "1.0.0", "source": "git", "kind": "build", "dependencies": [3]},
             {"name": "root", "version": "1.0.0", "source": "local", "dependencies": [0, 1], "root": True},
             {"name": "syn", "version": "1.0.0", "source": "registry", "kind": "build", "dependencies": []},
