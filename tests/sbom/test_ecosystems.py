@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sbom import auditable, crates, debian, licences, python
+from pipelines.stages.inside import auditable
+from sbom import crates, debian, licences, python
 from sbom.component import Component, Locks
 from sbom.contents import Contents, File, Layer, resolve
 from sbom.errors import SbomError
