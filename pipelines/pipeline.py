@@ -133,8 +133,8 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
     await taken.export(str(outputs.path(out, outputs.ARCHIVES, "dependencies")))
     if "wheels" in made:
         await made["wheels"].filter(include=["*.whl"]).export(str(out / "wheels"))
-        tools = made["wheels"].file(ARCHIVES)
-        await tools.export(str(outputs.path(out, outputs.ARCHIVES, "rust builder")))
+        took = made["wheels"].file(ARCHIVES)
+        await took.export(str(outputs.path(out, outputs.ARCHIVES, "rust builder")))
     if "scan" in made:
         await made["scan"].export(str(out / "scan"))
     return dict(sorted(images.items()))
