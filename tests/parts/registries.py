@@ -45,7 +45,7 @@ class Registry:
     has_referrers: bool
 
 
-QUICK = Patience(attempts=4, first=0.01, longest=0.05, timeout=20)
+QUICK = Patience(attempts=4, first=0.1, longest=1.0, timeout=20)
 
 
 def settings(registry: Registry, certificates: Certificates, password: str = PASSWORD) -> Settings:
