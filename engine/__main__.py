@@ -11,8 +11,6 @@ from engine.errors import EngineError
 ENVIRONMENT = """\
 environment:
   XDG_CACHE_HOME             folder above the store (default: ~/.cache); it must not lie on an overlay file system
-  PIPELINES_CACHE_SIZE       what a store may grow to (default: 20GB); least lately used results go first
-  PIPELINES_CACHE_AGE        for how long a result that nobody asks for is kept (default: 30d)
   PIPELINES_STEP_SECONDS     how long a step may run (default: 6h; 0 is no limit)
   PIPELINES_STEP_MEMORY      how much memory the processes of a step may use (default: four fifths of the machine's)
   PIPELINES_STEP_PROCESSES   how many processes and threads a step may run (default: 4096, or 64 a processor)

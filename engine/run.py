@@ -42,6 +42,8 @@ def run(words: list[str], show: str = "steps") -> int:
     if not words:
         raise EngineError("run needs a command: python -m engine run -- python pipelines/build.py")
     waited_for = {*_PASSED_ON, signal.SIGCHLD}
+    # Where whoever started the engine ignored it, the kernel would reap the program and tell nobody (wait(2)).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
     try:
         with serve(_Progress(show)) as session:

@@ -18,6 +18,7 @@ from pathlib import Path
 from engine import seccomp
 from engine.errors import EngineError
 from engine.limits import MOST_OUTPUT, SECONDS, Limits, impose, watch
+from engine.signals import unblock
 from engine.tools import Tools
 from engine.userns import namespace, owns_users
 
@@ -230,11 +231,15 @@ async def run(
             pass_fds=descriptors,
             env={},
             start_new_session=True,
+            preexec_fn=unblock,
         )
-    except OSError as error:
+    except BaseException as error:
+        # An open end of the gate would keep a sandbox that waits at it for as long as the engine lives.
         os.close(status_read)
         os.close(block_write)
-        raise EngineError(f"the sandbox could not be started: {error}") from None
+        if isinstance(error, OSError):
+            raise EngineError(f"the sandbox could not be started: {error}") from None
+        raise
     finally:
         for descriptor in descriptors:
             if descriptor != (namespace() if owns_users() else -1):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.graph import Secret
+from engine.signals import unblock
 from engine.store import Store
 
 _LONGEST = 500 * 1024
@@ -58,7 +59,7 @@ class Secrets:
             except OSError as error:
                 raise EngineError(f"secret file {rest}: {error.strerror}") from None
         elif scheme == "cmd":
-            done = subprocess.run(["sh", "-c", rest], capture_output=True, check=False)
+            done = subprocess.run(["sh", "-c", rest], capture_output=True, check=False, preexec_fn=unblock)
             if done.returncode:
                 raise EngineError(f"secret command {rest!r} failed with exit code {done.returncode}")
             value = done.stdout

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from engine import clock, folders, layers, limits, sandbox
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
-from engine.graph import Container, Exec, Mount
+from engine.graph import CacheVolume, Container, Exec, Mount
 from engine.owners import UnknownUser, home_of, resolve_owner, user_of
 from engine.secrets import Scrubber
 from engine.store import Missing, remove_tree
@@ -60,6 +60,7 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
         if (known := _recall(solver, key)) is not None:
             solver.on_event(Event("cached", stage, name))
             return known
+        await _fill_volumes(solver, box)
         async with _services(solver, box) as hosts, solver.slots:
             solver.on_event(Event("started", stage, name))
             began = time.monotonic()
@@ -159,9 +160,21 @@ def _missing_parents(solver: Solver, root: Entry, at: str) -> set[str]:
     return out
 
 
+def _volume_folder(solver: Solver, volume: CacheVolume) -> Path:
+    return solver.store.root / "volumes" / hashlib.sha256(volume.key.encode()).hexdigest()[:24]
+
+
+async def _fill_volumes(solver: Solver, box: Container) -> None:
+    """Solve what new volumes begin with, before the step takes a slot: the steps that make it need slots themselves."""
+    for mount in box.mounts:
+        volume = mount.volume
+        if volume is not None and volume.source is not None and not _volume_folder(solver, volume).is_dir():
+            await solver.solve(volume.source)
+
+
 async def _volume(solver: Solver, mount: Mount, owner: tuple[int, int] | None) -> Path:
     assert mount.volume is not None
-    folder = solver.store.root / "volumes" / hashlib.sha256(mount.volume.key.encode()).hexdigest()[:24]
+    folder = _volume_folder(solver, mount.volume)
     with solver.store.gate():
         solver.store.hold("v " + folder.name)
         there = folder.is_dir()

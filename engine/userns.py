@@ -41,10 +41,14 @@ def namespace() -> int:
     done_read, done_write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(ready_write, b"0" if libc.unshare(_CLONE_NEWUSER) else b"1")
-        os.close(done_write)
-        os.read(done_read, 1)
-        os._exit(0)
+        try:
+            os.close(done_write)
+            os.write(ready_write, b"0" if libc.unshare(_CLONE_NEWUSER) else b"1")
+            os.read(done_read, 1)
+        finally:
+            os._exit(0)
+    # Each side keeps its own ends alone: the end of one is the end of what the other reads.
+    os.close(ready_write)
     try:
         if os.read(ready_read, 1) != b"1":
             raise EngineError(FORBIDDEN)
@@ -56,8 +60,8 @@ def namespace() -> int:
     finally:
         os.close(done_write)
         os.waitpid(child, 0)
-        for descriptor in (ready_read, ready_write, done_read):
-            os.close(descriptor)
+        os.close(ready_read)
+        os.close(done_read)
 
 
 def write_maps(child: int) -> None:

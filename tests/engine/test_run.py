@@ -47,6 +47,13 @@ def test_the_exit_code_of_a_run_is_the_programs(words: tuple[str, ...], code: in
     assert engine_run("--", *words).returncode == code
 
 
+def test_a_run_ends_with_its_program_where_its_starter_ignored_the_end_of_children() -> None:
+    deaf = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    env = {**os.environ, "PYTHONPATH": str(HERE)}
+    words = [sys.executable, "-c", deaf, *RUN, "--", "sh", "-c", "exit 7"]
+    assert subprocess.run(words, env=env, cwd=HERE, timeout=60, check=False).returncode == 7
+
+
 def test_a_run_passes_arguments_and_streams_on_as_they_are(tmp_path: Path) -> None:
     done = engine_run(
         "--", "sh", "-c", 'cat; echo "$#:$1:$2"; pwd; echo err >&2', "x", "--", "-q", input="in\n", cwd=tmp_path

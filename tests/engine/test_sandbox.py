@@ -43,6 +43,39 @@ def test_a_step_over_a_limit_ends_with_an_error_that_names_the_step_and_the_limi
     assert time.monotonic() - began < 50
 
 
+def test_a_step_begins_with_no_signal_blocked_so_that_kill_and_timeout_work(
+    busybox: Path, environment: dict[str, str]
+) -> None:
+    body = """
+async def work(box):
+    box = box.with_secret_variable("HOST", dag.secret("cmd://grep SigBlk /proc/self/status"))
+    script = 'sleep 50 & kill $!; wait $!; echo $?; timeout 1 sleep 50; echo $?; expr "$HOST" : ".*0000000000000000"'
+    return await box.with_exec(["sh", "-c", script]).stdout()
+"""
+    began = time.monotonic()
+    assert str(answer(body, busybox, environment)).split() == ["143", "143", str(len("SigBlk:\t") + 16)]
+    assert time.monotonic() - began < 45
+
+
+def test_new_volumes_filled_by_steps_do_not_keep_those_steps_from_running(
+    busybox: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    body = """
+async def work(box):
+    seen = []
+    async def one(n):
+        made = box.with_exec(["sh", "-c", f"mkdir /made; echo {n} > /made/n"]).directory("/made")
+        filled = box.with_mounted_cache("/cache", dag.cache_volume(f"volume {n}"), source=made)
+        seen.append(await filled.with_exec(["cat", "/cache/n"]).stdout())
+    async with anyio.create_task_group() as group:
+        for n in range(max(2, os.cpu_count() or 2) + 1):
+            group.start_soon(one, n)
+    return sorted(map(int, seen))
+"""
+    seen = answer(body, busybox, {**environment, "XDG_CACHE_HOME": str(tmp_path)})
+    assert seen == list(range(max(2, os.cpu_count() or 2) + 1))
+
+
 def test_a_limit_that_is_no_number_is_named(busybox: Path, environment: dict[str, str]) -> None:
     body = """
 async def work(box):
