@@ -253,7 +253,11 @@ async def run(
             await work
         raise
     finally:
-        await process.wait()
+        try:
+            await process.wait()
+        finally:
+            # A session that ends cancels this wait too; what is left open would complain once its loop is closed.
+            process._transport.close()  # type: ignore[attr-defined]
     return outcome
 
 

@@ -48,7 +48,9 @@ def test_the_exit_code_of_a_run_is_the_programs(words: tuple[str, ...], code: in
 
 
 def test_a_run_ends_with_its_program_where_its_starter_ignored_the_end_of_children() -> None:
-    deaf = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    deaf = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    )
     env = {**os.environ, "PYTHONPATH": str(HERE)}
     words = [sys.executable, "-c", deaf, *RUN, "--", "sh", "-c", "exit 7"]
     assert subprocess.run(words, env=env, cwd=HERE, timeout=60, check=False).returncode == 7
