@@ -15,7 +15,7 @@ from engine.layers import is_opaque
 from engine.patterns import Patterns
 from engine.store import Missing, Store, digest_of, remove_tree
 from engine.tree import EMPTY, Entry, Node, file_entry, link_entry
-from engine.trees import Trees
+from engine.trees import Trees, parts_of
 from engine.userns import owns_users
 
 Owner = Callable[[os.stat_result], tuple[int, int]]
@@ -200,3 +200,15 @@ def export_file(store: Store, entry: Entry, path: Path) -> None:
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
+
+
+def make_workdir(upper: Path, workdir: str, owner: tuple[int, int]) -> None:
+    """A working directory that the root lacks, made for good and for the step's user, as Dagger does."""
+    path = upper
+    for part in parts_of(workdir):
+        path = path / part
+        if not path.exists():
+            path.mkdir()
+            os.chmod(path, 0o755)
+            if owns_users():
+                os.chown(path, *owner)

@@ -284,7 +284,7 @@ async def _run(
             environment |= variables
         workdir = box.workdir or "/"
         if workdir != "/" and solver.trees.find(root, workdir) is None and workdir not in sources:
-            _workdir(uppers["/"][0], workdir, (uid, gid))
+            folders.make_workdir(uppers["/"][0], workdir, (uid, gid))
         stdin = step.stdin.encode()
         if step.redirect_stdin:
             found = solver.trees.find(root, step.redirect_stdin)
@@ -347,18 +347,6 @@ async def _run(
         }
     finally:
         await asyncio.to_thread(_sweep, work)
-
-
-def _workdir(upper: Path, workdir: str, owner: tuple[int, int]) -> None:
-    """A working directory that the root lacks, made for good and for the step's user, as Dagger does."""
-    path = upper
-    for part in parts_of(workdir):
-        path = path / part
-        if not path.exists():
-            path.mkdir()
-            os.chmod(path, 0o755)
-            if owns_users():
-                os.chown(path, *owner)
 
 
 def networked(box: Container) -> bool:
