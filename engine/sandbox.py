@@ -20,7 +20,7 @@ from engine.errors import EngineError
 from engine.limits import MOST_OUTPUT, SECONDS, Limits, impose, watch
 from engine.signals import unblock
 from engine.tools import Tools
-from engine.userns import namespace, owns_users
+from engine.userns import FORBIDDEN, namespace, owns_users
 
 #: What a build needs of root (capabilities(7)): owners and modes, users, signals, low ports, chroot. Not MKNOD: a user
 #: namespace makes no devices whoever asks; not SETFCAP: trees keep no extended attributes, so that a file capability
@@ -47,6 +47,8 @@ _HIDDEN_FILES = (
 )
 _HIDDEN_FOLDERS = ("/proc/acpi", "/proc/fs", "/proc/scsi")
 _SHOWN = ("/sys/devices/system/cpu", "/sys/devices/system/node")
+#: What bubblewrap says where the kernel, or AppArmor, does not let it have a namespace.
+_FORBIDDEN = ("Creating new namespace failed", "No permissions to creat", "setting up uid map", "RTM_NEWADDR")
 _ENGINE_DIR = "/.engine"
 
 
@@ -343,7 +345,10 @@ async def _attend(
     if code is None and "child-pid" in status and await process.wait() < 0:
         return Outcome(137, stdout, stderr, "it was killed from outside, by the kernel if memory ran out")
     if code is None and b"execvp" not in stderr:
-        raise EngineError(f"the sandbox could not be set up: {stderr.decode(errors='replace').strip()}")
+        reason = stderr.decode(errors="replace").strip()
+        raise EngineError(
+            FORBIDDEN if any(f in reason for f in _FORBIDDEN) else f"the sandbox could not be set up: {reason}"
+        )
     if b"setpriv: failed to execute" in stderr and code in (126, 127):
         code = None
     return Outcome(code, stdout, stderr)

@@ -37,9 +37,11 @@ def environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def build() -> Build:
-    def run(project: Path, *words: str, toolkit: Path = HERE, **environ: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        project: Path, *words: str, toolkit: Path = HERE, within: tuple[str, ...] = (), **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(project, *words, toolkit=toolkit),
+            [*within, *command(project, *words, toolkit=toolkit)],
             capture_output=True,
             text=True,
             env=environment(**environ),

@@ -117,6 +117,17 @@ def test_a_store_that_cannot_be_written_is_named(plain: Path, build: Build) -> N
     assert "/proc/nowhere" in error and "XDG_CACHE_HOME" in error
 
 
+def test_a_machine_that_forbids_user_namespaces_is_told_what_to_allow(plain: Path, build: Build) -> None:
+    within = ("unshare", "--user", "--map-root-user", "sh", "-c")
+    if subprocess.run([*within, "true"], check=False).returncode:
+        pytest.skip("the limit is set within a user namespace, and this machine allows none")
+    # A module that no store knows yet, so that a step has to run.
+    (plain / "hello/new.py").write_text(f"at = {time.time_ns()}\n")
+    forbidden = (*within, 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh")
+    error = _error(build(plain, "--no-run", within=forbidden))
+    assert "forbids user namespaces" in error and "--engine dagger" in error
+
+
 def test_an_output_on_a_full_disk_is_named(plain: Path, build: Build, tmp_path: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
