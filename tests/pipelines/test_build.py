@@ -39,8 +39,7 @@ def test_another_project_is_built_and_answers_and_an_edit_makes_only_its_own_lay
 
     again = build(plain, "--no-run")
     assert again.returncode == 0, again.stderr[-3000:]
-    stages = {stage["name"]: stage for stage in _report(plain)["stages"]}
-    assert {name: stage["steps"]["ran"] for name, stage in stages.items()} == dict.fromkeys(stages, 0)
+    assert [stage["name"] for stage in _report(plain)["stages"] if stage["steps"]["ran"]] == []
     assert _report(plain)["images"] == before["images"]
 
     (plain / "hello/app.py").write_text((plain / "hello/app.py").read_text() + f"\n# edited {os.urandom(8).hex()}\n")
