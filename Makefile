@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: torture-service build test wheel lint lock reproduce torture fuzz-core bench-core clean
+.PHONY: torture-service build test wheel lint lock reproduce torture fuzz-core bench-core bench-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -33,6 +33,10 @@ fuzz-core: wheel
 # The core beside matchers in Python, on one order stream: orders a second and latencies
 bench-core: wheel
 	$(PYTHON) benchmarks/core $(ARGS)
+
+# An empty session and a step of `true`, beside `import dagger` alone and a Dagger engine where one is at hand
+bench-engine: $(STAMP)
+	$(PYTHON) benchmarks/engine $(ARGS)
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)

@@ -14,7 +14,7 @@ __all__ = ["Event", "serve"]
 
 
 def serve(on_event: Callable[[Event], None] | None = None) -> Session:
-    """A session to be used as a context manager; its ``environment`` is what a Dagger SDK reads.
+    """A session to be used as a context manager; its ``environment`` is what a Dagger SDK reads, from the start.
 
     Raises:
         engine.errors.EngineError: this machine cannot run steps, or the store cannot be opened.

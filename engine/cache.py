@@ -7,11 +7,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine import upkeep
+from engine.amounts import seconds_of, size_of
 from engine.errors import EngineError
-from engine.store import Store
+
+if TYPE_CHECKING:
+    from engine.store import Store
 
 
 def arguments(commands: Any) -> None:
@@ -33,13 +35,13 @@ def arguments(commands: Any) -> None:
     )
     clear.add_argument(
         "--older-than",
-        type=_parsed(upkeep.seconds_of),
+        type=_parsed(seconds_of),
         metavar="AGE",
         help="only what was not used for so long: 12h, 7d",
     )
     clear.add_argument(
         "--keep-size",
-        type=_parsed(upkeep.size_of),
+        type=_parsed(size_of),
         metavar="SIZE",
         help="the least lately used beyond this: 500MB, 5GB",
     )
@@ -74,6 +76,9 @@ def main(options: argparse.Namespace) -> int:
     Raises:
         EngineError: the store cannot be used.
     """
+    from engine import upkeep
+    from engine.store import Store
+
     store = Store()
     try:
         if options.action == "inspect":
@@ -92,6 +97,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _inspect(store: Store, as_json: bool) -> int:
+    from engine import upkeep
+
     report = upkeep.inspect(store)
     if as_json:
         print(json.dumps(asdict(report)))
@@ -110,6 +117,8 @@ def _inspect(store: Store, as_json: bool) -> int:
 
 
 def _clear(store: Store, options: argparse.Namespace) -> int:
+    from engine import upkeep
+
     done = upkeep.clear(store, options.older_than or 0.0, options.stage, options.keep_size, options.dry_run)
     if options.json:
         print(json.dumps({**asdict(done), "dry_run": options.dry_run}))

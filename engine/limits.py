@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from engine.amounts import seconds_of, size_of
 from engine.errors import EngineError
-from engine.upkeep import seconds_of, size_of
 
 SECONDS, MEMORY, PROCESSES = "PIPELINES_STEP_SECONDS", "PIPELINES_STEP_MEMORY", "PIPELINES_STEP_PROCESSES"
 #: Bytes that a step may say; they are kept in memory and in the store.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import hashlib
 import os
@@ -46,6 +45,8 @@ class Locks:
     @asynccontextmanager
     async def awaited(self, name: str) -> AsyncIterator[None]:
         """The lock, waited for without holding a thread: its holder may need one to come to an end."""
+        import asyncio
+
         pause = 0.01
         while (descriptor := self.take(name, wait=False)) is None:
             await asyncio.sleep(pause)

@@ -46,16 +46,23 @@ def run(words: list[str], show: str = "steps") -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
     try:
-        with serve(_Progress(show)) as session:
-            environment = {**os.environ, **session.environment}
-            try:
-                child = os.posix_spawnp(
-                    words[0], words, environment, setsigmask=before, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-                )
-            except OSError as error:
-                print(f"engine: {words[0]}: {error.strerror}", file=sys.stderr)
-                return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
-            return _ended(child, waited_for)
+        session = serve(_Progress(show))
+        # The program starts beside the session: both have imports to do, and its first request waits at the socket.
+        environment = {**os.environ, **session.environment}
+        try:
+            child = os.posix_spawnp(
+                words[0], words, environment, setsigmask=before, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
+            )
+        except OSError as error:
+            session.close()
+            print(f"engine: {words[0]}: {error.strerror}", file=sys.stderr)
+            return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+        try:
+            with session:
+                return _ended(child, waited_for)
+        except EngineError:
+            os.kill(child, signal.SIGTERM)
+            raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -1,38 +1,34 @@
-"""A session: an event loop in a thread, an HTTP server on loopback, a token."""
+"""A session: a socket on loopback, a token, and an event loop in a thread that answers.
+
+What only the loop's thread needs is imported there, beside a program that has its own imports to do.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-import hmac
 import secrets
+import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
-
-import h11
+from typing import TYPE_CHECKING, Self
 
 from engine.errors import EngineError
 from engine.events import Event
-from engine.session.answer import Answers, problem
 from engine.store import Store
 
-#: Bytes of a request's body, and of its head.
-LARGEST_BODY = 256 << 20
-_LARGEST_HEAD = 1 << 16
-_HOSTS = ("127.0.0.1", "localhost")
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Session:
-    """A running session while its context is entered."""
+    """A session that is served while its context is entered; who connects before that waits."""
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self.token = secrets.token_hex(16)
-        self.port = 0
         self.store = Store()
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port: int = self._socket.getsockname()[1]
         self._on_event = on_event
         self._ready = threading.Event()
         self._problem: BaseException | None = None
@@ -49,6 +45,7 @@ class Session:
         self._thread.start()
         self._ready.wait()
         if self._problem is not None:
+            self.close()
             raise EngineError(f"the session could not be started: {self._problem}")
         return self
 
@@ -59,9 +56,16 @@ class Session:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=30)
+        self.close()
+
+    def close(self) -> None:
+        """The end of a session that was not entered, or was left."""
+        self._socket.close()
         self.store.close()
 
     def _main(self) -> None:
+        import asyncio
+
         try:
             asyncio.run(self._serve())
         except BaseException as error:
@@ -69,7 +73,12 @@ class Session:
             self._ready.set()
 
     async def _serve(self) -> None:
+        import asyncio
+
         from engine.api import RESOLVERS
+        from engine.services import stop_all
+        from engine.session.answer import Answers
+        from engine.session.door import Door
         from engine.session.execute import Context
         from engine.session.plan import Schema
         from engine.session.surface import surface, version
@@ -78,117 +87,13 @@ class Session:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         solver = Solver(self.store, self._on_event)
         schema = Schema(surface(self.store.root), RESOLVERS)
-        self._answers = Answers(schema, Context(solver, {}, "v" + version()))
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 20)
-        self.port = server.sockets[0].getsockname()[1]
+        answers = Answers(schema, Context(solver, {}, "v" + version()))
+        server = await asyncio.start_server(Door(answers, self.token).accept, sock=self._socket, limit=1 << 20)
         self._ready.set()
         await self._stop.wait()
         server.close()
-        from engine.services import stop_all
-
         await stop_all(solver)
         others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD)
-        try:
-            while await self._exchange(connection, reader, writer):
-                connection.start_next_cycle()
-        except h11.RemoteProtocolError as error:
-            with suppress(ConnectionError, h11.LocalProtocolError):
-                await _send(connection, writer, error.error_status_hint, problem(f"not HTTP: {error}"))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        except asyncio.CancelledError:
-            # The session ends; asyncio's streams would report a connection that is cancelled as an error.
-            return
-        finally:
-            writer.close()
-
-    async def _exchange(
-        self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
-        """One request and its answer; whether another can follow on the connection."""
-        request: h11.Request | None = None
-        body = bytearray()
-        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
-            if event is h11.NEED_DATA:
-                if connection.they_are_waiting_for_100_continue:
-                    writer.write(connection.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
-                connection.receive_data(await reader.read(1 << 18))
-            elif isinstance(event, h11.Request):
-                request = event
-                refused = self._refused(request)
-                if refused is not None:
-                    await _send(connection, writer, *refused)
-                    return False
-            elif isinstance(event, h11.Data):
-                body += event.data
-                if len(body) > LARGEST_BODY:
-                    await _send(connection, writer, 413, problem(f"a request has at most {LARGEST_BODY} bytes"))
-                    return False
-            else:
-                return False
-        assert request is not None
-        answered = await self._unless_gone(self._answers.respond(bytes(body)), connection, reader)
-        if answered is None:
-            return False
-        await _send(connection, writer, *answered)
-        return connection.our_state is h11.DONE and connection.their_state is h11.DONE
-
-    async def _unless_gone(
-        self, work: Coroutine[Any, Any, tuple[int, bytes]], connection: h11.Connection, reader: asyncio.StreamReader
-    ) -> tuple[int, bytes] | None:
-        """The answer, or None when the client leaves before it is there: what only it waited for is then cancelled."""
-        answer = asyncio.ensure_future(work)
-        more = asyncio.ensure_future(reader.read(1 << 16))
-        try:
-            await asyncio.wait({answer, more}, return_when=asyncio.FIRST_COMPLETED)
-            if more.done() and (early := more.result()):
-                connection.receive_data(early)
-                return await answer
-            return await answer if answer.done() else None
-        finally:
-            for task in (answer, more):
-                task.cancel()
-            await asyncio.gather(answer, more, return_exceptions=True)
-
-    def _refused(self, request: h11.Request) -> tuple[int, bytes] | None:
-        """Why a request is not served: not from this machine's programs, not with the token, or not a query."""
-        headers = dict(request.headers)
-        host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0]
-        origin = headers.get(b"origin", b"http://localhost").decode("latin-1").partition("://")[2].partition(":")[0]
-        if host not in _HOSTS or origin not in _HOSTS:
-            return 403, problem("the session serves programs of this machine, not web pages: Host must be 127.0.0.1")
-        if not self._knows_token(headers.get(b"authorization", b"")):
-            return 401, problem("the session token is missing or wrong")
-        if request.target.partition(b"?")[0] != b"/query":
-            return 404, problem("only /query is served here")
-        if request.method != b"POST":
-            return 405, problem("a query is sent by POST")
-        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
-            return 415, problem("a query is sent as application/json")
-        return None
-
-    def _knows_token(self, authorization: bytes) -> bool:
-        """Whether the token is the user name of Basic authentication (RFC 7617), as Dagger's SDKs send it."""
-        scheme, _, coded = authorization.partition(b" ")
-        try:
-            user = base64.b64decode(coded.strip(), validate=True).partition(b":")[0]
-        except binascii.Error:
-            user = b""
-        return scheme.lower() == b"basic" and hmac.compare_digest(user, self.token.encode())
-
-
-async def _send(connection: h11.Connection, writer: asyncio.StreamWriter, status: int, data: bytes) -> None:
-    headers = [("content-type", "application/json"), ("content-length", str(len(data)))]
-    if status == 401:
-        headers.append(("www-authenticate", 'Basic realm="Dagger session"'))
-    if connection.their_state is not h11.DONE:
-        headers.append(("connection", "close"))
-    for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=data), h11.EndOfMessage()):
-        writer.write(connection.send(event) or b"")
-    await writer.drain()
