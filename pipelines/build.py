@@ -40,7 +40,8 @@ examples:
   python pipelines/build.py --project ../shop --output /tmp/images
   dagger run python pipelines/build.py                      the same on a Dagger engine
 
-exit codes: 0 built, 1 not built (the last line says why), 2 unknown option, 130 interrupted
+exit codes: 0 built, 1 not built (the last line says why), 2 unknown option, 3 built, and the scan found what the
+policy does not allow (no release takes such an image), 130 interrupted
 """,
     )
     parser.add_argument(
@@ -58,6 +59,13 @@ exit codes: 0 built, 1 not built (the last line says why), 2 unknown option, 130
         "`dagger run`, a Dagger, the embedded engine (default: %(default)s)",
     )
     parser.add_argument("--output", type=Path, help="folder for the images (default: dist in the project)")
+    parser.add_argument(
+        "--scan-database",
+        metavar="FOLDER",
+        help="Trivy's vulnerability database as a folder with trivy.db and metadata.json (also: PIPELINES_SCAN_DATABASE), "
+        "`none` for no database; without it, TRIVY_DB_REPOSITORY or Trivy's own source is asked",
+    )
+    parser.add_argument("--no-scan", action="store_true", help="scan nothing; no release takes such an image by itself")
     parser.add_argument("--no-run", action="store_true", help="do not start the image that was built")
     parser.add_argument("--json", action="store_true", help="print build.json at the end, and nothing else there")
     return parser
@@ -74,7 +82,18 @@ def main(argv: list[str] | None = None) -> int:
         print("build: interrupted; the output folder is as it was", file=sys.stderr)
         return 130
     print(json.dumps(summary, indent=1, sort_keys=True) if options.json else report.table(summary))
-    return 0
+    return _verdict(summary["scan"])
+
+
+def _verdict(scan: dict[str, Any]) -> int:
+    """Say what the scan gave, and the exit code for it."""
+    if scan["verdict"] == "pass":
+        return 0
+    print(f"\nSCAN {scan['verdict'].upper()}: no release takes these images by itself", file=sys.stderr)
+    for reason in scan["reasons"]:
+        print(f"  {reason}", file=sys.stderr)
+    print("  scan/verdict.json in the output folder has all of it", file=sys.stderr)
+    return 3 if scan["verdict"] == "fail" else 0
 
 
 def _build(options: argparse.Namespace) -> dict[str, Any]:
@@ -82,6 +101,7 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
 
     project = config.read(options.project)
     targets, platforms = config.targets(options.target), config.platforms(options.platform)
+    project.exempt()
     output: Path = (options.output or project.root / "dist").absolute()
     tree = source.read(project.root, output)
     engine = session.choose(options.engine)
@@ -89,7 +109,7 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
         if tree.dirty:
             progress.note(f"there are changes that are not committed: the images say {tree.revision[:12]}-dirty")
         summary: dict[str, Any] = _unwrapped(
-            anyio.run, functools.partial(_run, project, tree, targets, platforms[0], engine, staged, progress)
+            anyio.run, functools.partial(_run, project, tree, targets, platforms[0], engine, staged, progress, options)
         )
         if not options.no_run and project.probe and "distroless" in targets:
             with progress.stage("run"):
@@ -128,23 +148,29 @@ async def _run(
     engine: str,
     out: Path,
     progress: Progress,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
-    from pipelines import describe, network, pipeline
+    from pipelines import describe, network, pipeline, scans
 
     began = datetime.now(UTC)
     with network.of_this_machine() as settings:
         async with session.session(engine, progress.on_event) as version:
-            given = pipeline.Inputs(project, tree, targets, platform, settings, progress)
+            scanned = scans.Scans(scans.origin(options.scan_database), settings)
+            given = pipeline.Inputs(
+                project, tree, targets, platform, settings, progress, None if options.no_scan else scanned
+            )
             images = await pipeline.build(given, out)
     ran = {"kind": "dagger" if engine in ("session", "dagger") else engine, "version": version}
     with progress.stage("describe"):
         digests = {name: image["digest"] for name, image in images.items()}
         describe.images(digests, out, project, tree, platform, ran, began)
+        verdict = scans.judge(out, project, targets, scanned.database, datetime.now(UTC))
     return {
         "project": project.name,
         "platform": platform,
         "images": images,
         "engine": ran,
+        "scan": {"verdict": verdict["verdict"], "reasons": verdict["reasons"]},
         "source": {"revision": tree.revision, "dirty": tree.dirty, "epoch": tree.epoch},
     }
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import PipelineError
+from scanning import exceptions as excepting
+from scanning import policy
+from scanning.errors import ScanError
 
 TARGETS = ("distroless", "standard")
 PLATFORMS = ("linux/amd64",)
@@ -40,6 +43,19 @@ class Project:
     probe: str = ""
     publish: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = field(default=())
+    exceptions: str = ""
+    scan: policy.Policy = field(default=policy.Policy())
+
+    def exempt(self) -> tuple[excepting.Exemption, ...]:
+        """The exceptions of the project's file; raises PipelineError for one that is ill-formed."""
+        if not self.exceptions:
+            return ()
+        try:
+            return excepting.read((self.root / self.exceptions).read_text(), self.exceptions)
+        except ScanError as error:
+            raise PipelineError(str(error)) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise PipelineError(f"{self.exceptions} cannot be read: {error}") from None
 
 
 def read(folder: Path) -> Project:
@@ -68,7 +84,11 @@ def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> P
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in known:
-            raise PipelineError(f"{where}: [tool.pipelines] has no key {key!r}; known are: {', '.join(sorted(known))}")
+            keys = ", ".join(sorted(known))
+            raise PipelineError(f"{where}: [tool.pipelines] has no key {key!r}; known are: {keys}")
+        if name == "scan":
+            given[name] = _scan(value, f"{where}: [tool.pipelines.scan]")
+            continue
         given[name] = _typed(str(known[name].type), value, f"{where}: [tool.pipelines] {key}")
     for name in ("name", "source", "requirements", "command"):
         if not given.get(name):
@@ -82,11 +102,21 @@ def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> P
         project.rust,
         project.build_requirements,
         project.scan_requirements,
+        project.exceptions,
     ):
         if path and not (root / path).exists():
             raise PipelineError(f"{where}: [tool.pipelines] names {path}, which is not in {root}")
     check_hashes(root / project.requirements)
     return project
+
+
+def _scan(value: Any, where: str) -> policy.Policy:
+    if not isinstance(value, dict):
+        raise PipelineError(f"{where} is a table, not {value!r}")
+    try:
+        return policy.parse(value, where)
+    except ScanError as error:
+        raise PipelineError(str(error)) from None
 
 
 def _typed(kind: str, value: Any, where: str) -> Any:

@@ -34,10 +34,11 @@ FOLDER = "/run/network"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Two files of the host that hold it."""
+    """Files of the host that hold it; ``login`` is what opens a registry that a scanner's database is in."""
 
     variables: Path
     bundle: Path
+    login: Path
 
     def given(self, box: dagger.Container) -> dagger.Container:
         """The container with it; a step's script reads it with :data:`ENTER`."""
@@ -46,6 +47,11 @@ class Network:
         return box.with_mounted_secret(f"{FOLDER}/variables", variables, mode=0o444).with_mounted_secret(
             f"{FOLDER}/bundle", bundle, mode=0o444
         )
+
+    def registries(self, box: dagger.Container) -> dagger.Container:
+        """The container with what opens registries, for a step that downloads from one and does nothing else."""
+        login = dag.secret(f"file://{self.login}", cache_key="network-login")
+        return box.with_mounted_secret("/root/.docker/config.json", login, mode=0o400)
 
 
 ENTER = f". {FOLDER}/variables"
@@ -84,7 +90,7 @@ def _configurations(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
 def of_this_machine(environ: Mapping[str, str] = os.environ) -> Iterator[Network]:
     """The machine's network settings in files that only this user can read, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="network-") as folder:
-        settings, bundle = Path(folder, "variables"), Path(folder, "bundle")
+        settings, bundle, login = (Path(folder, name) for name in ("variables", "bundle", "login"))
         settings.touch(mode=0o600)
         text = variables(environ)
         if "/tmp/network/pip.conf" in text:
@@ -93,4 +99,9 @@ def of_this_machine(environ: Mapping[str, str] = os.environ) -> Iterator[Network
         found = next((p for p in (*map(environ.get, _BUNDLES), _SYSTEM_BUNDLE) if p and Path(p).is_file()), None)
         bundle.touch(mode=0o600)
         bundle.write_bytes(Path(found).read_bytes() if found else b"")
-        yield Network(settings, bundle)
+        login.touch(mode=0o600)
+        docker = Path(
+            environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "/nonexistent"), ".docker"), "config.json"
+        )
+        login.write_bytes(docker.read_bytes() if docker.is_file() and os.access(docker, os.R_OK) else b"{}")
+        yield Network(settings, bundle, login)

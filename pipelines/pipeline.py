@@ -16,6 +16,7 @@ from pipelines.config import Project
 from pipelines.inputs import downloads, project_source, seed
 from pipelines.network import Network
 from pipelines.progress import Progress
+from pipelines.scans import Scans
 from pipelines.source import Source
 from pipelines.stages.application import application
 from pipelines.stages.bases import Seed, root
@@ -23,11 +24,12 @@ from pipelines.stages.dependencies import ARCHIVES, archives, dependencies
 from pipelines.stages.distroless import distroless
 from pipelines.stages.runtime import python_compiled
 from pipelines.stages.rust_builder import installed, wheel
-from pipelines.stages.scan import scan
 from pipelines.stages.standard import standard
 
 T = TypeVar("T")
-ASSEMBLER = Path(__file__).resolve().parent.parent / "images"
+HERE = Path(__file__).resolve().parent.parent
+ASSEMBLER = HERE / "images"
+SCANNER = HERE, "requirements/scan.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Inputs:
     platform: str
     network: Network
     progress: Progress
+    scans: Scans | None = None
     first: Seed = field(default_factory=seed)
 
     def file(self, path: str) -> dagger.File:
@@ -91,11 +94,8 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
         made["application"] = await given.stage("application", lambda: application(made["builder"], source))
 
     async def checked() -> None:
-        if given.project.scan_requirements:
-            requirements = given.file(given.project.scan_requirements)
-            made["scan"] = await given.stage(
-                "scan", lambda: scan(made["builder"], given.files(), requirements, given.network)
-            )
+        if given.scans:
+            await given.stage("scan", lambda: _source_scanned(given, made["builder"]))
 
     async def runtime() -> None:
         made["runtime"] = await given.stage("runtime base", lambda: _runtime(given, made["builder"]))
@@ -125,6 +125,8 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
         result = await given.stage(name, lambda: work)
         await result.directory("layout").export(str(out / name))
         images[name] = json.loads(await result.file("report.json").contents())
+        if scans := given.scans:
+            await given.stage(f"scan {name}", lambda: scans.image(name, result.directory("layout")))
 
     async with anyio.create_task_group() as group:
         for name in given.targets:
@@ -135,9 +137,17 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
         await made["wheels"].filter(include=["*.whl"]).export(str(out / "wheels"))
         took = made["wheels"].file(ARCHIVES)
         await took.export(str(outputs.path(out, outputs.ARCHIVES, "rust builder")))
-    if "scan" in made:
-        await made["scan"].export(str(out / "scan"))
+    if given.scans:
+        await given.scans.export(out)
     return dict(sorted(images.items()))
+
+
+async def _source_scanned(given: Inputs, base: dagger.Directory) -> None:
+    assert given.scans is not None
+    # The scanner is the pipelines' own, unless the project names another.
+    root, name = (given.project.root, given.project.scan_requirements) if given.project.scan_requirements else SCANNER
+    await given.scans.prepare(base, project_source(root, (name,)).file(name))
+    await given.scans.source(given.files(), given.project)
 
 
 async def _wheels(given: Inputs, base: dagger.Directory) -> dagger.Directory:

@@ -77,7 +77,7 @@ def _build(place: Path, environ: dict[str, str], umask: int, user: int | None) -
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("DAGGER_")}
     home = {"HOME": str(place), "XDG_CACHE_HOME": str(cache)}
     done = subprocess.run(
-        [python, "pipelines/build.py", "--engine", "embedded", "--no-run"],
+        [python, "pipelines/build.py", "--engine", "embedded", "--no-run", "--no-scan"],
         cwd=source,
         env={**inherited, **environ, **home, "PYTHONPATH": _packages()},
         umask=umask,

@@ -1,0 +1,178 @@
+"""The scans of a build: where the database comes from, what is scanned with it, and the verdict on it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagger
+from dagger import dag
+
+from pipelines import outputs
+from pipelines.config import Project
+from pipelines.errors import PipelineError
+from pipelines.network import Network
+from pipelines.stages import scan
+from scanning import gate, report
+from scanning.errors import ScanError
+from scanning.gate import Database
+
+#: Trivy's own database is made anew every six hours.
+_WINDOW_SECONDS = 6 * 3600
+SOURCE = "source"
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the vulnerability database is to come from: a ``folder``, else a ``repository`` of a registry, else Trivy's own."""
+
+    folder: str = ""
+    repository: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.folder or self.repository or "Trivy's own source"
+
+
+def origin(folder: str | None, environ: Mapping[str, str] = os.environ) -> Origin:
+    """What an option, or else the environment, says."""
+    return Origin(folder or environ.get("PIPELINES_SCAN_DATABASE", ""), environ.get("TRIVY_DB_REPOSITORY", ""))
+
+
+@dataclass
+class Scans:
+    """What a build has scanned: reports by target, and the facts of the database."""
+
+    origin: Origin
+    network: Network
+    reports: dict[str, dagger.Directory] = field(default_factory=dict)
+    database: Database = field(default_factory=lambda: Database(problem="the scan was left out"))
+    scanner: scan.Scanner | None = None
+
+    async def prepare(self, base: dagger.Directory, requirements: dagger.File) -> None:
+        """Trivy and its database; what is wrong with the database is kept for the verdict.
+
+        Raises:
+            dagger.ExecError: Trivy cannot be had.
+        """
+        self.scanner = await scan.scanner(base, requirements, self.network)
+        try:
+            tree = await self._tree(self.scanner)
+            self.scanner = replace(self.scanner, database=tree)
+            metadata = json.loads(await tree.file(scan.METADATA).contents())
+            made, version = str(metadata["UpdatedAt"]), int(metadata["Version"])
+            self.database = Database(await scan.digest(self.scanner), made, self.origin.name, version)
+        except _Absent as error:
+            self._without(str(error))
+        except dagger.ExecError as error:
+            self._without(f"{self.origin.name}: {_last_words(error)}")
+        except (dagger.QueryError, ValueError, KeyError, TypeError) as error:
+            self._without(f"{self.origin.name}: it cannot be read: {error}")
+
+    def _without(self, problem: str) -> None:
+        assert self.scanner is not None
+        self.scanner = replace(self.scanner, database=None)
+        self.database = Database(source=self.origin.name, problem=problem)
+
+    async def _tree(self, given: scan.Scanner) -> dagger.Directory:
+        if self.origin.folder == NONE:
+            raise _Absent("it was left out (none)")
+        if self.origin.folder:
+            folder = Path(self.origin.folder).absolute()
+            found = next((f for f in (folder, folder / "db") if (f / scan.DATABASE).is_file()), None)
+            if found is None or not (found / scan.METADATA).is_file():
+                raise _Absent(f"{folder} holds no {scan.DATABASE} and {scan.METADATA}")
+            return await dag.host().directory(str(found), include=[scan.DATABASE, scan.METADATA]).sync()
+        window = str(int(datetime.now(UTC).timestamp()) // _WINDOW_SECONDS)
+        return await scan.downloaded(given, self.network, self.origin.repository, window)
+
+    async def source(self, tree: dagger.Directory, project: Project) -> None:
+        """Scan the source.
+
+        Raises:
+            dagger.ExecError: Trivy could not do its work, even without the database.
+        """
+        names = (project.requirements, project.build_requirements, project.scan_requirements)
+        await self._scan(SOURCE, lambda given: scan.source(given, tree, tuple(n for n in names if n)))
+
+    async def image(self, target: str, layout: dagger.Directory) -> None:
+        """Scan a finished image; errors as :meth:`source`."""
+        await self._scan(target, lambda given: scan.image(given, layout))
+
+    async def _scan(self, target: str, work: Any) -> None:
+        given = self.scanner
+        if given is None:
+            return
+        try:
+            self.reports[target] = await work(given)
+        except dagger.ExecError as error:
+            if given.database is None:
+                raise
+            # The rest is looked at all the same; only if that fails too, it was not for the database.
+            self.reports[target] = await work(replace(given, database=None))
+            self._without(f"Trivy cannot use the one of {self.origin.name}: {_last_words(error)}")
+
+    async def export(self, out: Path) -> None:
+        for target, found in sorted(self.reports.items()):
+            for inner, name in (("report.json", outputs.REPORT), ("report.sarif", outputs.SARIF)):
+                await found.file(inner).export(str(outputs.path(out, name, target)))
+
+
+class _Absent(Exception):
+    pass
+
+
+def _last_words(error: dagger.ExecError) -> str:
+    lines = (error.stdout + "\n" + error.stderr).strip().splitlines()
+    return lines[-1].strip()[-400:] if lines else f"exit code {error.exit_code}"
+
+
+def judge(out: Path, project: Project, targets: Sequence[str], database: Database, now: datetime) -> dict[str, Any]:
+    """Judge what a build has scanned and write ``scan/verdict.json``; the verdict's document.
+
+    Raises:
+        PipelineError: a report or the exceptions cannot be read.
+    """
+    reports: dict[str, str] = {}
+    findings: list[report.Finding] = []
+    made, versions = [], set()
+    for target in (SOURCE, *targets):
+        place = out / outputs.REPORT.format(target=target)
+        reports[target] = ""
+        if place.exists():
+            data = place.read_bytes()
+            value = read(data, place)
+            reports[target] = f"sha256:{hashlib.sha256(data).hexdigest()}"
+            findings += _findings(value, target)
+            made.append(report.made(value))
+            versions.add(str((value.get("Trivy") or {}).get("Version", "")))
+    given = gate.Inputs(project.scan, project.exempt(), database, now.replace(microsecond=0), reports, tuple(findings))
+    scanner = {"uri": "pkg:github/aquasecurity/trivy", "version": ", ".join(sorted(versions - {""}))}
+    document = gate.document(given, gate.judge(given), scanner, [each for each in made if each])
+    outputs.path(out, outputs.VERDICT).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    return document
+
+
+def read(data: bytes, place: Path) -> dict[str, Any]:
+    """A JSON object of a file; raises PipelineError for something else."""
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise PipelineError(f"{place} is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise PipelineError(f"{place} holds no JSON object")
+    return value
+
+
+def _findings(value: dict[str, Any], target: str) -> tuple[report.Finding, ...]:
+    try:
+        return report.findings(value, target)
+    except ScanError as error:
+        raise PipelineError(str(error)) from None
