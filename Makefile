@@ -1,5 +1,5 @@
 # make build   the images, from nothing        make test       all tests (builds first, for the service's wheel)
-# make lint    ruff, mypy, import contracts    make reproduce  two clones, other circumstances, the same digests
+# make lint    ruff, mypy, imports, clippy, fmt  make reproduce  two clones, other circumstances, the same digests
 # make torture 200 kills at random moments of a build, each followed by a run that must be right
 # make lock    renew locks of Debian packages
 SHELL := /bin/sh
@@ -19,12 +19,14 @@ wheel: $(STAMP)
 	$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --no-index --force-reinstall dist/wheels/*.whl
 
 test: wheel
+	$(PYTHON) pipelines/check_rust.py --engine embedded test
 	$(PYTHON) -m pytest -n 2 $(ARGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PYTHON) pipelines/check_rust.py --engine embedded lint
 
 # The core beside its reference, on random commands: COMMANDS=1000000
 fuzz-core: wheel

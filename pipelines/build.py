@@ -8,10 +8,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
 if str(HERE) not in sys.path:
@@ -20,9 +19,6 @@ if str(HERE) not in sys.path:
 from pipelines import config, report, session, source  # noqa: E402
 from pipelines.errors import PipelineError  # noqa: E402
 from pipelines.progress import Progress  # noqa: E402
-
-T = TypeVar("T")
-_OUTPUT_LINES = 40
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -97,8 +93,6 @@ def _verdict(scan: dict[str, Any]) -> int:
 
 
 def _build(options: argparse.Namespace) -> dict[str, Any]:
-    import anyio
-
     project = config.read(options.project)
     targets, platforms = config.targets(options.target), config.platforms(options.platform)
     project.exempt()
@@ -108,8 +102,8 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
     with report.swapped(output) as staged, Progress(knows_cache=engine == "embedded") as progress:
         if tree.dirty:
             progress.note(f"there are changes that are not committed: the images say {tree.revision[:12]}-dirty")
-        summary: dict[str, Any] = _unwrapped(
-            anyio.run, functools.partial(_run, project, tree, targets, platforms[0], engine, staged, progress, options)
+        summary: dict[str, Any] = session.run(
+            functools.partial(_run, project, tree, targets, platforms[0], engine, staged, progress, options)
         )
         if not options.no_run and project.probe and "distroless" in targets:
             with progress.stage("run"):
@@ -117,27 +111,6 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
         summary["stages"] = [report.stage(record) for record in progress.records]
         report.write(staged, summary)
     return summary
-
-
-def _unwrapped(function: Callable[..., T], *arguments: Any) -> T:
-    """What the function returns; the first error of a group of them by itself, and Dagger's in this package's family."""
-    import dagger
-
-    try:
-        return function(*arguments)
-    except BaseException as error:
-        first: BaseException = error
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        if isinstance(first, dagger.ExecError):
-            words = " ".join(first.command)
-            text = "\n".join((first.stdout + "\n" + first.stderr).strip().splitlines()[-_OUTPUT_LINES:])
-            raise PipelineError(
-                f"a step failed with exit code {first.exit_code}:\n{text}\n  in: {words[:200]}"
-            ) from None
-        if isinstance(first, dagger.DaggerError):
-            raise PipelineError(str(first)) from None
-        raise first from None
 
 
 async def _run(

@@ -18,7 +18,8 @@ PLATFORMS = ("linux/amd64",)
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project to be built. Paths are relative to ``root``; ``rust`` is a cargo workspace, if there is one."""
+    """A project to be built. Paths are relative to ``root``; ``rust`` is a cargo workspace, if there is one, and
+    ``rust_tests`` another that tests it."""
 
     root: Path
     name: str
@@ -32,6 +33,7 @@ class Project:
     version: str = ""
     rust: str = ""
     rust_crate: str = ""
+    rust_tests: str = ""
     build_requirements: str = ""
     scan_requirements: str = ""
     user: str = "app"
@@ -95,11 +97,14 @@ def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> P
             raise PipelineError(f"{where}: [tool.pipelines] needs {name!r}")
     if bool(given.get("rust")) != bool(given.get("build_requirements")):
         raise PipelineError(f"{where}: [tool.pipelines] rust and build-requirements go together")
+    if given.get("rust_tests") and not given.get("rust"):
+        raise PipelineError(f"{where}: [tool.pipelines] rust-tests needs rust")
     project = Project(root=root, version=version, **given)
     for path in (
         *project.source,
         project.requirements,
         project.rust,
+        project.rust_tests,
         project.build_requirements,
         project.scan_requirements,
         project.exceptions,

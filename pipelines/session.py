@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from pipelines.errors import PipelineError
 
+T = TypeVar("T")
+#: Lines of a failed step's output that are shown.
+_OUTPUT_LINES = 40
 ENGINES = ("auto", "dagger", "embedded")
 
 
@@ -59,3 +63,25 @@ async def session(engine: str, on_event: Callable[..., None]) -> AsyncIterator[s
             yield await dag.version()
     except (dagger.ClientConnectionError, dagger.ProvisionError) as error:
         raise PipelineError(f"no Dagger engine can be reached: {error}; --engine embedded needs none") from None
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """What the work returns; the first error of a group of them by itself, and Dagger's in this package's family."""
+    import anyio
+    import dagger
+
+    try:
+        return anyio.run(work)
+    except BaseException as error:
+        first: BaseException = error
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        if isinstance(first, dagger.ExecError):
+            words = " ".join(first.command)
+            text = "\n".join((first.stdout + "\n" + first.stderr).strip().splitlines()[-_OUTPUT_LINES:])
+            raise PipelineError(
+                f"a step failed with exit code {first.exit_code}:\n{text}\n  in: {words[:200]}"
+            ) from None
+        if isinstance(first, dagger.DaggerError):
+            raise PipelineError(str(first)) from None
+        raise first from None
