@@ -74,7 +74,9 @@ def take_in(store: Store, folder: Path, include: Patterns, exclude: Patterns) ->
             wanted = (not include or include.match(path)) and not (exclude and exclude.match(path))
             found = item.stat(follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
-                if exclude and not wanted and exclude.match(path) and not include:
+                if exclude.close(path) if include else exclude and exclude.match(path):
+                    continue
+                if include and not include.reach(path):
                     continue
                 below = scan(Path(item.path), path + "/")
                 if below is not None or wanted:

@@ -72,6 +72,25 @@ class Patterns:
                 matched = not negated
         return matched
 
+    def reach(self, folder: str) -> bool:
+        """Whether anything in the folder could match: where nothing can, nobody need look."""
+        parts = folder.split("/")
+        return any(not negated and _reaches(pattern.split("/"), parts) for negated, pattern in self._rules)
+
+    def close(self, folder: str) -> bool:
+        """Whether everything in the folder matches, whatever it is called."""
+        return self.match(folder) and not any(negated for negated, _ in self._rules)
+
+
+def _reaches(pattern: list[str], folder: list[str]) -> bool:
+    """Part by part; a pattern that has ended has matched the folder or one above it."""
+    for wanted, name in zip(pattern, folder, strict=False):
+        if "**" in wanted or any(char in wanted for char in "[{\\"):  # they may hold slashes
+            return True
+        if not compiled(wanted).match(name):
+            return False
+    return True
+
 
 def gitignore(lines: str, folder: str = "") -> list[str]:
     """Rules of a ``.gitignore`` in a folder of a tree as patterns of this module (gitignore(5))."""
