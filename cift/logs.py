@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
+import logging.config
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -30,16 +30,32 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def _formatter(use_colors: bool | None = None) -> JsonFormatter:
+    """``use_colors`` is uvicorn's option: JSON has none."""
+    return JsonFormatter()
+
+
+CONFIGURATION: dict[str, object] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"default": {"()": _formatter}, "access": {"()": _formatter}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "default", "stream": "ext://sys.stderr"}},
+    "root": {"handlers": ["stderr"]},
+    "loggers": {
+        "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.error": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "propagate": True},
+        "fastapi": {"handlers": [], "propagate": True},
+        "asyncio": {"level": "WARNING"},
+    },
+}
+"""For `logging.config`: all loggers, uvicorn's included, write JSON lines. The formatters have the names that uvicorn looks for."""
+
+
 def configure(level: str) -> None:
-    """All loggers, uvicorn's included, write JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "fastapi"):
-        logger = logging.getLogger(name)
-        if logger.handlers or name != "uvicorn.access":  # without handlers it was turned off: --no-access-log
-            logger.handlers.clear()
-            logger.propagate = True
-    logging.getLogger("asyncio").setLevel("WARNING")
+    """All loggers write JSON lines; the access log stays off where uvicorn has turned it off."""
+    access = logging.getLogger("uvicorn.access")
+    off = not access.handlers and not access.propagate
+    logging.config.dictConfig(CONFIGURATION)
+    access.propagate = not off
+    logging.getLogger().setLevel(level.upper())

@@ -13,14 +13,24 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 class Metrics:
     """A worker's counters, in a folder that the workers of one service share."""
 
     def __init__(self, folder: Path) -> None:
-        family = folder / str(os.getppid())
+        family = folder / str(os.getpgrp())  # the supervisor's and its workers', however they were started
         if folder.is_dir():
             for old in folder.iterdir():
-                if old.name != family.name and not Path("/proc", old.name).exists():
+                if old.name != family.name and not _lives(int(old.name)):
                     shutil.rmtree(old, ignore_errors=True)
         family.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(family)

@@ -80,7 +80,7 @@ def _serve(options: argparse.Namespace) -> int:
         return 0
     words = ["--host", options.host, "--port", str(options.port), "--workers", str(options.workers), "--no-access-log"]
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "uvicorn", "cift.api.main:app", *words])
+    os.execv(sys.executable, [sys.executable, "-m", "cift.uvicorn", "cift.api.main:app", *words])
 
 
 def _folder(options: argparse.Namespace) -> Path:

@@ -69,7 +69,7 @@ class Service:
 
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        return [int(c) for c in children if b"cift.uvicorn" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
     def stop(self) -> None:
         self.http.close()
@@ -95,7 +95,7 @@ def start(data: Path, workers: int = 2, **environment: str) -> Service:
     port = free_port()
     environ = {**os.environ, "CIFT_DATA": str(data), "CIFT_RATE": "0", "PYTHONPATH": str(HERE), **environment}
     data.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "uvicorn", "cift.api.main:app", "--port", str(port), "--no-access-log"]
+    words = [sys.executable, "-m", "cift.uvicorn", "cift.api.main:app", "--port", str(port), "--no-access-log"]
     log = data.parent / f"{data.name}-{port}.log"
     with log.open("wb") as errors:
         running = subprocess.Popen(

@@ -102,7 +102,7 @@ def test_an_image_runs_as_its_user_under_tini_with_a_health_check(target: str) -
     config = _config(target)["config"]
     assert config["User"] == "1000:1000"
     assert config["Entrypoint"] == ["/usr/bin/tini", "--"]
-    assert config["Cmd"][:2] == ["uvicorn", "cift.api.main:app"]
+    assert config["Cmd"][:4] == ["python3", "-m", "cift.uvicorn", "cift.api.main:app"]
     assert config["Cmd"][config["Cmd"].index("--workers") + 1] == "4" and "--no-access-log" in config["Cmd"]
     expected = {"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1", "PYTHONFAULTHANDLER=1", "PYTHONHASHSEED=random"}
     assert expected <= set(config["Env"])
