@@ -1,5 +1,6 @@
 # make build   the images, from nothing        make test       all tests (builds first, for the service's wheel)
 # make lint    ruff, mypy, imports, clippy, fmt  make reproduce  two clones, other circumstances, the same digests
+# make test-keyless  signing as an identity, on a Sigstore that is built and run for it
 # make torture 200 kills at random moments of a build, each followed by a run that must be right
 # make lock    renew locks of Debian packages
 SHELL := /bin/sh
@@ -8,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: torture-service build test wheel lint lock reproduce torture fuzz-core bench-core bench-engine clean
+.PHONY: torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core bench-core bench-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -21,6 +22,10 @@ wheel: $(STAMP)
 test: wheel
 	$(PYTHON) pipelines/check_rust.py --engine embedded test
 	$(PYTHON) -m pytest -n 2 $(ARGS)
+
+# Fulcio, Rekor and a timestamp authority are built once, by Go 1.26 or newer; make test runs these tests too from then on.
+test-keyless: wheel
+	PIPELINES_KEYLESS=1 $(PYTHON) -m pytest -n 1 tests/signing/test_keyless.py $(ARGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -1,6 +1,7 @@
 """in-toto Statements v1 (in-toto/attestation, spec/v1/statement.md): something is said of what has these digests.
 
-Subjects are matched by digest only; a name is a convenience of whoever wrote it, and is neither written nor read here.
+Subjects are matched by digest only; a name is a convenience of whoever wrote it: the digest is written there, and no
+name is read.
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ def encode(statement: Statement) -> bytes:
     """The bytes that are signed: one form for one value (sorted keys, no spaces, UTF-8)."""
     value = {
         "_type": TYPE,
-        "subject": [{"digest": {"sha256": digest.removeprefix("sha256:")}} for digest in statement.subjects],
+        # Optional in the specification; sigstore-python signs and verifies no statement whose subjects lack a name.
+        "subject": [
+            {"digest": {"sha256": digest.removeprefix("sha256:")}, "name": digest} for digest in statement.subjects
+        ],
         "predicateType": statement.predicate_type,
         "predicate": statement.predicate,
     }

@@ -32,7 +32,7 @@ class KeylessSigner:
         Raises:
             SigningError: the token is not accepted, or a service does not answer.
         """
-        from sigstore import dsse, errors, models, oidc, sign
+        from sigstore import dsse, models, oidc, sign
 
         try:
             config = (
@@ -47,8 +47,11 @@ class KeylessSigner:
             raise SigningError(f"{self.trust_config}: {error.strerror or type(error).__name__}") from None
         except Exception as error:
             # sigstore-python's errors have no common family, and some carry the request: the token must not be shown.
-            text = str(error).replace(self.token, "***")
-            kind = "the identity token is not accepted" if isinstance(error, errors.Error) else type(error).__name__
+            text = str(error) or str(error.__cause__ or "it gave no reason")
+            text = text.replace(self.token, "***")
+            kind = (
+                "the identity token is not accepted" if isinstance(error, oidc.IdentityError) else type(error).__name__
+            )
             raise SigningError(f"signing without a key failed: {kind}: {text[:400]}") from None
         return [bundles.parse(each.to_json().encode()) for each in made]
 

@@ -144,12 +144,12 @@ def own_registry() -> Path:
     path = default_root().parent / "pipelines-go" / key[:16]
     if not path.exists():
         staged = path.with_name(f".{path.name}.{os.getpid()}")
-        _go("build", "-o", str(staged), ".", folder=source)
+        go("build", "-o", str(staged), ".", folder=source)
         os.replace(staged, path)
     return path
 
 
-def _go(*words: str, folder: Path | None = None, **more: str) -> None:
+def go(*words: str, folder: Path | None = None, **more: str) -> None:
     go = shutil.which("go")
     if go is None:
         pytest.skip("a registry with the referrers API is built by Go, and there is no go on PATH")
@@ -169,7 +169,7 @@ def go_program(package: str) -> Path:
     if (folder / name).exists():
         return folder / name
     staged = folder.with_name(f".{folder.name}.{os.getpid()}")
-    _go("install", package, GOBIN=str(staged))
+    go("install", package, GOBIN=str(staged))
     folder.mkdir(parents=True, exist_ok=True)
     os.replace(staged / name, folder / name)
     shutil.rmtree(staged)

@@ -1,0 +1,159 @@
+"""Signing as an identity, on a private Sigstore: real Fulcio, Rekor v2 and timestamps, an OIDC issuer of the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sbom import statements
+from signing import bundle, keyless
+from signing.bundle import Bundle
+from signing.errors import SigningError, Untrusted
+from tests.parts.certificates import Certificates
+from tests.parts.commands import command
+from tests.parts.outside import environment
+from tests.parts.registries import Registry
+from tests.parts.released import REVISION, dist
+from tests.parts.sigstore import Sigstore, running_sigstore
+from tests.parts.toolbox import run
+
+WHO = "releaser@example.org"
+NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+STATEMENT = statements.encode(statements.build([f"sha256:{'ab' * 32}"], statements.COSIGN_SIGNATURE, {}))
+POLICY = """
+[[signer]]
+identity = "{identity}"
+issuer = "{issuer}"
+trusted-root = "{root}"
+
+[provenance]
+revision = "{revision}"
+
+[scan]
+max-age-days = 7
+"""
+
+
+@pytest.fixture(scope="module")
+def sigstore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sigstore]:
+    with running_sigstore(tmp_path_factory.mktemp("sigstore")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def signed(sigstore: Sigstore) -> Bundle:
+    return keyless.KeylessSigner(sigstore.issuer.token(WHO), sigstore.trust_config).sign_all([STATEMENT])[0]
+
+
+def test_a_release_without_a_key_is_accepted_by_verify_and_cosign_and_by_nobody_else_s_policy(
+    sigstore: Sigstore, registry: Registry, certificates: Certificates, tmp_path: Path
+) -> None:
+    dist(tmp_path / "dist", 45, NOW)
+    env = {**environment(tmp_path, registry, certificates), "TOKEN": sigstore.issuer.token(WHO)}
+    to = f"{registry.host}/keyless/app"
+    words = ("--from", tmp_path / "dist", "--target", "distroless", "--tag", "1", "--to", to)
+    who = ("--identity-token", "env:TOKEN", "--trust-config", sigstore.trust_config)
+    done = command("release", *words, *who, **env)
+    assert done.returncode == 0, done.stderr
+    assert env["TOKEN"] not in done.stdout + done.stderr
+    for identity, issuer, says in (
+        (WHO, sigstore.issuer.url, ""),
+        ("*@example.org", sigstore.issuer.url, ""),
+        ("other@example.org", sigstore.issuer.url, f"the signer is {WHO}, not other@example.org"),
+        (WHO, sigstore.stranger.url, f"the signer's issuer is not {sigstore.stranger.url}"),
+    ):
+        text = POLICY.format(identity=identity, issuer=issuer, root=sigstore.trusted_root, revision=REVISION)
+        (tmp_path / "policy.toml").write_text(text)
+        seen = command("verify", f"{to}:1", "--policy", tmp_path / "policy.toml", **env)
+        assert seen.returncode == (1 if says else 0), seen.stdout + seen.stderr
+        assert says in seen.stdout
+    # Again: what is signed already is not signed again.
+    again = command("release", *words, *who, **env)
+    assert again.returncode == 0, again.stderr
+    assert "sent" not in again.stderr
+    # Cosign 2.5 takes no trusted root for bundles beside images: it asks for the public one.
+    if cosign := shutil.which(os.environ.get("PIPELINES_COSIGN_3", "")):
+        _cosign(cosign, sigstore, f"{to}:1", env)
+
+
+def _cosign(cosign: str, sigstore: Sigstore, place: str, env: dict[str, str]) -> None:
+    flags = ["--new-bundle-format", "--trusted-root", str(sigstore.trusted_root)]
+    for identity, issuer, fails in (
+        (WHO, sigstore.issuer.url, False),
+        ("other@example.org", sigstore.issuer.url, True),
+        (WHO, sigstore.stranger.url, True),
+    ):
+        who = ["--certificate-identity", identity, "--certificate-oidc-issuer", issuer]
+        run([cosign, "verify", *flags, *who, place], env, fails=fails)
+        run([cosign, "verify-attestation", "--type", "cyclonedx", *flags, *who, place], env, fails=fails)
+
+
+def test_sigstore_python_accepts_what_was_signed_and_refuses_another_identity_and_issuer(
+    sigstore: Sigstore, signed: Bundle
+) -> None:
+    from sigstore import models, verify
+    from sigstore.errors import VerificationError
+    from sigstore.verify.policy import Identity
+
+    verifier = verify.Verifier(trusted_root=models.TrustedRoot.from_file(str(sigstore.trusted_root)))
+    theirs = models.Bundle.from_json(signed.data)
+    kind, payload = verifier.verify_dsse(theirs, Identity(identity=WHO, issuer=sigstore.issuer.url))
+    assert (kind, payload) == ("application/vnd.in-toto+json", STATEMENT)
+    for identity, issuer in (("other@example.org", sigstore.issuer.url), (WHO, sigstore.stranger.url)):
+        with pytest.raises(VerificationError):
+            verifier.verify_dsse(theirs, Identity(identity=identity, issuer=issuer))
+
+
+def _without_timestamp(value: dict[str, Any]) -> None:
+    value["verificationMaterial"]["timestampVerificationData"] = {"rfc3161Timestamps": []}
+
+
+def _without_log(value: dict[str, Any]) -> None:
+    value["verificationMaterial"]["tlogEntries"] = []
+
+
+def _other_payload(value: dict[str, Any]) -> None:
+    value["dsseEnvelope"]["payload"] = value["dsseEnvelope"]["payload"][:-8] + "ICAgfX0="
+
+
+def _other_root(value: dict[str, Any]) -> None:
+    value["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]["rootHash"] = "A" * 43 + "="
+
+
+@pytest.mark.parametrize("change", [_without_timestamp, _without_log, _other_payload, _other_root])
+def test_a_bundle_that_lacks_its_timestamp_or_its_log_entry_or_was_changed_is_refused(
+    sigstore: Sigstore, signed: Bundle, change: Any
+) -> None:
+    verifier = keyless.IdentityVerifier(WHO, sigstore.issuer.url, sigstore.trusted_root)
+    assert verifier.check(signed) == f"{WHO} by {sigstore.issuer.url}"
+    value = json.loads(signed.data)
+    change(value)
+    with pytest.raises(Untrusted, match="does not hold under the trusted root"):
+        verifier.check(bundle.parse(json.dumps(value).encode()))
+
+
+def test_a_certificate_that_had_expired_when_it_was_used_is_refused_with_and_without_a_timestamp(
+    sigstore: Sigstore,
+) -> None:
+    from tests.parts.expired import expired
+
+    verifier = keyless.IdentityVerifier(WHO, sigstore.issuer.url, sigstore.trusted_root)
+    # The same way of making one, with a certificate that is valid, is accepted: nothing else is wrong with it.
+    assert verifier.check(expired(sigstore, STATEMENT, WHO, hours=0, stamped=True))
+    for stamped in (True, False):
+        with pytest.raises(Untrusted, match="does not hold under the trusted root"):
+            verifier.check(expired(sigstore, STATEMENT, WHO, hours=3, stamped=stamped))
+
+
+def test_a_token_that_is_no_token_or_has_expired_is_refused_without_being_shown(sigstore: Sigstore) -> None:
+    for token in (sigstore.issuer.token(WHO, seconds=-600), "e30.e30.e30"):
+        with pytest.raises(SigningError, match="signing without a key failed") as refused:
+            keyless.KeylessSigner(token, sigstore.trust_config).sign_all([STATEMENT])
+        assert token not in str(refused.value)
