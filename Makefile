@@ -37,9 +37,11 @@ lint: $(STAMP)
 fuzz-core: wheel
 	FUZZ_COMMANDS=$(or $(COMMANDS),1000000) $(PYTHON) -m pytest -n 2 tests/core $(ARGS)
 
-# The core beside matchers in Python, on one order stream: orders a second and latencies
+# The core beside other matchers, on one order stream: orders a second and latencies
 bench-core: wheel
-	$(PYTHON) benchmarks/core $(ARGS)
+	$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary :all: --upgrade \
+	  --target $(VENV)/bench -r requirements/bench.txt
+	PYTHONPATH=$(VENV)/bench $(PYTHON) benchmarks/core $(ARGS)
 
 # An empty session and a step of `true`, beside `import dagger` alone and a Dagger engine where one is at hand
 bench-engine: $(STAMP)

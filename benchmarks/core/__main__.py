@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
 
 import cift_core as core  # noqa: E402
+import peers  # noqa: E402
 from lean import Lean  # noqa: E402
 from reference import Command, Terms, Venue  # noqa: E402
 from reference.codes import CommandKind, InstrumentState, OrderType, SelfTrade, TimeInForce  # noqa: E402
@@ -139,16 +140,58 @@ def main() -> int:
             results[name].append(measured(run(), len(given)))
             gc.enable()
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-    figures = {
+    figures = _figures(results)
+    beside = _beside(messages, options.rounds)
+    if options.json:
+        print(json.dumps({"all": figures, "subset": beside}, indent=1))
+        return 0
+    _table(figures, options, trades)
+    _peers(beside)
+    return 0
+
+
+def _figures(results: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    return {
         name: {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
         | {"lowest": min(r["rate"] for r in rounds), "highest": max(r["rate"] for r in rounds)}
         for name, rounds in results.items()
     }
-    if options.json:
-        print(json.dumps(figures, indent=1))
-        return 0
-    _table(figures, options, trades)
-    return 0
+
+
+def _beside(messages: list[Message], rounds: int) -> dict[str, dict[str, float]]:
+    """The core beside matchers of the package index, which know limit orders and cancels; all must trade the same lots."""
+    given = peers.subset(messages)
+    rows: dict[str, Callable[[], peers.Row]] = {
+        "core, values, batches of 1": lambda: peers.of_core(given, DEFINE.pack()),
+        "obook (native, ctypes)": lambda: peers.of_obook(given),
+        "lightmatchingengine (pure Python)": lambda: peers.of_lightmatchingengine(given),
+        "lean (pure Python)": lambda: peers.of_lean(given),
+    }
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in rows}
+    for number in range(rounds):
+        lots = {}
+        for name, run in rows.items():
+            gc.collect()
+            gc.disable()
+            times, used, lots[name] = run()
+            gc.enable()
+            results[name].append(measured((times, 1, used), len(given)))
+        if len(set(lots.values())) != 1:
+            sys.exit(f"bench: the matchers did not trade the same quantity: {lots}")
+        print(f"peers, round {number + 1} of {rounds}", file=sys.stderr)
+    return _figures(results)
+
+
+def _peers(figures: dict[str, dict[str, float]]) -> None:
+    print("\nNew limit orders and cancels of the same stream, an order a call; all traded the same quantity\n")
+    print("| | orders/s | (lowest to highest round) | p50 ns | p99 ns | p99.9 ns | core is x times |")
+    print("|---|---|---|---|---|---|---|")
+    first = next(iter(figures.values()))["rate"]
+    for name, f in figures.items():
+        print(
+            f"| {name} | {f['rate']:,.0f} | {f['lowest']:,.0f} to {f['highest']:,.0f} | {f['p50']:,.0f} | {f['p99']:,.0f} "
+            f"| {f['p99.9']:,.0f} | {first / f['rate']:.1f} |"
+        )
 
 
 def _table(figures: dict[str, dict[str, float]], options: argparse.Namespace, trades: int) -> None:

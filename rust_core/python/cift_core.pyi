@@ -88,6 +88,7 @@ Order, `ORDER_FORMAT` (`ORDER_SIZE` = 80 bytes), of `Core.orders`, `Core.order` 
 """
 
 from enum import IntEnum
+from typing import final
 
 from typing_extensions import Buffer
 
@@ -197,6 +198,7 @@ class Reason(IntEnum):
     SESSION_CLOSED = 70
     REFRESHED = 71
 
+@final
 class Core:
     """All books of a venue. Threads may share one: calls wait for each other, and none holds the GIL while it works."""
 
