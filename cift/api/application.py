@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from cift import __version__
 from cift.api import account, market, operations, orders, page, problems, stream
@@ -50,8 +51,9 @@ def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
         **options,
     )
     app.state.metrics = metrics
-    for router in (orders.router, market.router, account.router, operations.router, stream.router, page.router):
+    routers = (orders.router, market.router, account.router, operations.router, stream.router, page.router)
+    for router in routers:
         app.include_router(router)
-    problems.install(app)
+    problems.install(app, [route for router in routers for route in router.routes if isinstance(route, Route)])
     app.add_middleware(Edge, max_body=settings.max_body, metrics=metrics)
     return app

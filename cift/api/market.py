@@ -20,7 +20,7 @@ from cift.use_cases.freshness import caught_up
 router = APIRouter(
     prefix="/v1", tags=["market data"], dependencies=[Public], responses=problems.responses(400, 422, 429, 503)
 )
-Symbol = Annotated[str, Path(max_length=32, examples=["CIFT-USD"])]
+Symbol = Annotated[str, Path(max_length=32, examples=["CIFT-USD"], json_schema_extra={"enum": list(INSTRUMENTS)})]
 _STATES = {OPEN: "open", HALTED: "halted", CLOSED: "closed"}
 INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +11,9 @@ from cift import __version__
 from cift.api import metrics, problems, schemas
 from cift.api.context import Ports
 from cift.errors import CiftError
+
+_PATIENCE = 2.0
+"""Seconds that /ready waits for the read model."""
 
 router = APIRouter(tags=["operations"])
 
@@ -34,8 +38,11 @@ async def ready(ports: Ports) -> Response:
     except CiftError as error:
         details["matcher"], good = str(error), False
     try:
-        behind = int(str(details.get("sequence", 0))) - await ports.history.sequence()
+        async with asyncio.timeout(_PATIENCE):
+            behind = int(str(details.get("sequence", 0))) - await ports.history.sequence()
         details["read_model"] = "ok" if behind <= 0 else f"{behind} commands behind"
+    except TimeoutError:
+        details["read_model"] = f"has not answered within {_PATIENCE:g} s"
     except CiftError as error:
         details["read_model"] = str(error)  # orders go on without it
     body = {"status": "ready" if good else "not ready", "details": details}

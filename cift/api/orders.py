@@ -99,13 +99,13 @@ async def cancel_by_client_id(
     return answer(render.order(done), headers=response.headers)
 
 
-@router.get("/{order_id}", response_model=schemas.Order, responses=_BAD_ORDER)
+@router.get("/{order_id:int}", response_model=schemas.Order, responses=_BAD_ORDER)
 async def by_id(order_id: OrderId, reader: Reader, ports: Ports, response: Response) -> Response:
     """One order."""
     return answer(_known(await _find(ports, reader.account, order_id), order_id), headers=response.headers)
 
 
-@router.patch("/{order_id}", response_model=schemas.Order, responses=_BAD_ORDER)
+@router.patch("/{order_id:int}", response_model=schemas.Order, responses=_BAD_ORDER)
 async def change(order_id: OrderId, new: schemas.Change, trader: Trader, ports: Ports, response: Response) -> Response:
     """Cancel-replace: priority is kept only when quantity falls and nothing else changes."""
     found = await orders.find(ports.venue, trader.account, order_id=order_id)
@@ -115,7 +115,7 @@ async def change(order_id: OrderId, new: schemas.Change, trader: Trader, ports: 
     return answer(render.order(done), headers=response.headers)
 
 
-@router.delete("/{order_id}", response_model=schemas.Order, responses=_BAD_ORDER)
+@router.delete("/{order_id:int}", response_model=schemas.Order, responses=_BAD_ORDER)
 async def cancel(order_id: OrderId, trader: Trader, ports: Ports, response: Response) -> Response:
     """Cancel an order; again is no error."""
     done = await orders.cancel(ports.venue, trader.account, order_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 
 from cift.api import render
 from cift.api.schemas import Problem
@@ -89,7 +90,12 @@ def rate_headers(allowance: Allowance) -> dict[str, str]:
     }
 
 
-def install(app: FastAPI) -> None:
+def _allowed(path: str, routes: Sequence[Route]) -> str:
+    """All methods that a path has: the router names only those of the first route that fits (RFC 9110, section 10.2.1)."""
+    return ", ".join(sorted({m for route in routes if route.path_regex.match(path) for m in route.methods or ()}))
+
+
+def install(app: FastAPI, routes: Sequence[Route]) -> None:
     """Have every error of the application answered as a problem."""
 
     @app.exception_handler(CiftError)
@@ -117,7 +123,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        return response(document(error.status_code, kind, str(error.detail)), error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (allowed := _allowed(request.scope["path"], routes)):
+            headers["Allow"] = allowed
+        return response(document(error.status_code, kind, str(error.detail)), headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

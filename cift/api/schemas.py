@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_BATCH = 50
 
-Decimal = Annotated[str, StringConstraints(min_length=1, max_length=26)]
+Decimal = Annotated[str, StringConstraints(min_length=1, max_length=25)]
+"""`cift.domain.instruments` parses it and says what is wrong; in a batch, order by order."""
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _timestamp(value: object) -> object:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("is no time with a zone as RFC 3339 has it; write 2030-01-01T00:00:00Z")
+    return value
+
+
+Time = Annotated[datetime, Field(strict=False), BeforeValidator(_timestamp)]
+"""Pydantic alone would take numbers too, as seconds or milliseconds by their size."""
 Side = Literal["buy", "sell"]
 ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:\-]{1,36}$")]
 
@@ -46,7 +59,7 @@ class NewOrder(_Request):
     display_quantity: Decimal | None = Field(None, description="An iceberg shows this much at once.")
     post_only: bool = False
     self_trade_prevention: Literal["none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "none"
-    expires_at: Annotated[datetime, Field(strict=False)] | None = Field(None, description="gtd only; RFC 3339.")
+    expires_at: Time | None = Field(None, description="gtd only; RFC 3339.")
     client_order_id: ClientId | None = None
 
 
