@@ -129,7 +129,7 @@ class Database:
             host=parts.hostname or "localhost",
             port=parts.port or 5432,
             database=unquote(parts.path.lstrip("/")) or "postgres",
-            timeout=10,
+            timeout=5,
             application_name="cift",
         )
 
@@ -148,6 +148,15 @@ class Database:
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a SELECT whose parameters are question marks."""
+        used_before = self._connection is not None
+        try:
+            return self._select(sql, values)
+        except Unavailable:
+            if not used_before:
+                raise
+            return self._select(sql, values)  # the server may have been started again since
+
+    def _select(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self.transaction() as cursor:
             cursor.execute(sql.replace("?", self._mark), values)
             return [tuple(row) for row in cursor.fetchall()]
