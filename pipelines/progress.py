@@ -87,10 +87,10 @@ class Terminal:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=8, justify="right")
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=8, justify="right", no_wrap=True)
         table.add_column(width=16, no_wrap=True)
-        table.add_column(width=8, justify="right")
+        table.add_column(width=8, justify="right", no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
         with self._lock:
             rows = list(self._running.items())
