@@ -15,6 +15,8 @@ environment:
   PIPELINES_STEP_MEMORY      how much memory the processes of a step may use (default: four fifths of the machine's)
   PIPELINES_STEP_PROCESSES   how many processes and threads a step may run (default: 4096, or 64 a processor)
   PIPELINES_NETWORK=none     no step has the network; set in a step's own environment, that step has none
+  PIPELINES_HOST_PORTS       ports of this machine's loopback that steps reach on theirs; those of proxies and package
+                             indexes that the environment names (HTTPS_PROXY, PIP_INDEX_URL, …) are reached anyway
   PIPELINES_SANDBOX_TOOLS    a folder with the sandbox's programs unpacked, for a site without a mirror
 """
 

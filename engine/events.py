@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Event:
     """One moment of one step.
 
-    ``kind`` is started, finished, cached, failed or output; ``stage`` is the value of ``PIPELINES_STAGE`` in the
+    ``kind`` is started, finished, cached, failed, output or warning (which ``text`` then is); ``stage`` is the value of ``PIPELINES_STAGE`` in the
     step's environment (empty without one); ``seconds`` is the time that a finished or failed step took.
     """
 

@@ -89,6 +89,9 @@ class _Progress:
         self._coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
     def __call__(self, event: Event) -> None:
+        if event.kind == "warning":
+            print(f"engine: {event.text}", file=sys.stderr, flush=True)
+            return
         if self._show == "nothing" or (event.kind == "output" and self._show != "output"):
             return
         if event.kind == "output":

@@ -8,6 +8,7 @@ through a descriptor, so no secret stands in a process list.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -104,8 +105,11 @@ class Command:
     groups: Sequence[int] = ()
     stdin: bytes = b""
     network: bool = True
+    #: A network namespace to be in instead of the machine's.
+    namespace: int | None = None
     read_only: bool = False
     no_init: bool = False
+    hostname: str = "dagger"
     capabilities: Sequence[str] = CAPABILITIES
 
 
@@ -173,7 +177,7 @@ def _words_of(
 ) -> list[str]:
     """The whole command line; ``descriptors`` receives those that the child must inherit."""
     options = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent"]
-    options += ["--new-session", "--cap-drop", "ALL"]
+    options += ["--new-session", "--cap-drop", "ALL", "--hostname", command.hostname]
     if not command.network:
         options.append("--unshare-net")
     needed = ("SETUID", "SETGID") if (command.uid, command.gid) != (0, 0) else ()
@@ -182,15 +186,13 @@ def _words_of(
     switch: list[str] = []
     mounts = list(command.mounts)
     if owns_users():
-        descriptors.append(namespace())
-        options += ["--userns", str(namespace())]
         if (command.uid, command.gid) != (0, 0):
             mounts.append(Bind(_ENGINE_DIR, tools.root, read_only=True))
             switch = [*tools.program("setpriv", Path(_ENGINE_DIR)), "--reuid", str(command.uid)]
             switch += ["--regid", str(command.gid)]
             switch += ["--groups", ",".join(map(str, command.groups))] if command.groups else ["--clear-groups"]
             switch.append("--")
-    else:
+    elif (command.uid, command.gid) != (0, 0):
         options += ["--unshare-user", "--uid", str(command.uid), "--gid", str(command.gid)]
     words = [*options, *_mount_words(mounts, descriptors)]
     words += ["--clearenv"]
@@ -233,7 +235,7 @@ async def run(
             pass_fds=descriptors,
             env={},
             start_new_session=True,
-            preexec_fn=unblock,
+            preexec_fn=_entering(command.namespace),
         )
     except BaseException as error:
         # An open end of the gate would keep a sandbox that waits at it for as long as the engine lives.
@@ -244,8 +246,7 @@ async def run(
         raise
     finally:
         for descriptor in descriptors:
-            if descriptor != (namespace() if owns_users() else -1):
-                os.close(descriptor)
+            os.close(descriptor)
     work = asyncio.ensure_future(_attend(process, command, limits, status_read, block_write, on_output))
     try:
         outcome = await asyncio.shield(work)
@@ -261,6 +262,20 @@ async def run(
             # A session that ends cancels this wait too; what is left open would complain once its loop is closed.
             process._transport.close()  # type: ignore[attr-defined]
     return outcome
+
+
+def _entering(network: int | None) -> Callable[[], None]:
+    """What a child does before it becomes bubblewrap: it enters the engine's user namespace, which owns the network's."""
+    user = namespace()
+    setns = ctypes.CDLL(None, use_errno=True).setns
+
+    def enter() -> None:
+        unblock()
+        for descriptor in (user, network):
+            if descriptor is not None and setns(descriptor, 0):
+                raise OSError(ctypes.get_errno(), "a namespace cannot be entered")
+
+    return enter
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

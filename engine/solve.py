@@ -17,6 +17,7 @@ from engine import download, folders
 from engine.errors import EngineError
 from engine.events import Event
 from engine.graph import Exec, Op
+from engine.network import Network
 from engine.owners import resolve_owner
 from engine.patterns import Patterns, gitignore
 from engine.secrets import Secrets
@@ -27,6 +28,7 @@ from engine.trees import Trees, parts_of
 
 if TYPE_CHECKING:
     from engine.registry import Pulled
+    from engine.services import Running
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Solver:
         self.secrets = Secrets(store)
         self.credentials: dict[str, tuple[str, str]] = {}
         self.on_event = on_event
+        self.services: dict[str, Running] = {}
+        self.network = Network(self.tools, on_event)
         self.slots = asyncio.Semaphore(max(2, os.cpu_count() or 2))
         self._tools: Tools | None = None
         self._running: dict[str, _Shared] = {}
@@ -68,6 +72,10 @@ class Solver:
             raise
         finally:
             shared.waiting -= 1
+
+    def done(self, key: str) -> None:
+        """Forget the answer for a key: who asks again has it worked out again."""
+        self._running.pop(key, None)
 
     async def tools(self) -> Tools:
         if self._tools is None:

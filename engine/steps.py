@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,10 @@ from engine import clock, folders, layers, limits, sandbox
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import CacheVolume, Container, Exec, Mount
+from engine.network import SHARED, Place, hosts_file, resolv_conf
 from engine.owners import UnknownUser, home_of, resolve_owner, user_of
 from engine.secrets import Scrubber
+from engine.services import beside, networked
 from engine.store import Missing, remove_tree
 from engine.tree import Entry, content_key, entry_of
 from engine.trees import parts_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from engine.solve import Solver
 
 STAGE = "PIPELINES_STAGE"
-NETWORK = "PIPELINES_NETWORK"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SYSTEM_MOUNTS = ("/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hosts")
 #: Words of a step that its shown name keeps.
@@ -61,11 +61,11 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
             solver.on_event(Event("cached", stage, name))
             return known
         await _fill_volumes(solver, box)
-        async with _services(solver, box) as hosts, solver.slots:
+        async with beside(solver, box) as (place, hosts), solver.slots:
             solver.on_event(Event("started", stage, name))
             began = time.monotonic()
             try:
-                outcome = await _run(solver, step, root, sources, hosts, stage, name)
+                outcome = await _run(solver, step, root, sources, place, hosts, stage, name)
             except BaseException as error:
                 solver.on_event(Event("failed", stage, name, time.monotonic() - began))
                 if isinstance(error, OSError):
@@ -139,17 +139,6 @@ def _recall(solver: Solver, key: str) -> dict[str, Any] | None:
     return None
 
 
-@contextlib.asynccontextmanager
-async def _services(solver: Solver, box: Container) -> AsyncIterator[list[tuple[str, str]]]:
-    if not box.services:
-        yield []
-        return
-    from engine.services import bound
-
-    async with bound(solver, box.services) as hosts:
-        yield hosts
-
-
 def _missing_parents(solver: Solver, root: Entry, at: str) -> set[str]:
     """The paths at and above a mount point that the root lacks, and that will be made for it."""
     names, out = parts_of(at), set()
@@ -197,6 +186,7 @@ async def prepare(
     root: Entry,
     sources: dict[str, Entry],
     work: Path,
+    place: Place,
     hosts: list[tuple[str, str]],
 ) -> tuple[list[sandbox.Mount], dict[str, tuple[Path, Entry]], set[str]]:
     """Mounts of a step; ``{place: (upper folder, tree before)}`` of those that can change; made mount points."""
@@ -217,12 +207,11 @@ async def prepare(
     overlay("/", root, await asyncio.to_thread(layers.laid_out, solver.store, root), 0)
     for at in _SYSTEM_MOUNTS:
         stubs |= _missing_parents(solver, root, at)
-    hosts_file = "127.0.0.1\tlocalhost\n::1\tlocalhost\n" + "".join(f"{ip}\t{name}\n" for name, ip in hosts)
-    system: list[sandbox.Mount] = [sandbox.Data("/etc/hosts", hosts_file.encode(), 0o644)]
+    system: list[sandbox.Mount] = [sandbox.Data("/etc/hosts", hosts_file(hosts), 0o644)]
     resolver = solver.trees.locate(root, "/etc/resolv.conf", follow=False)
     if networked(box) and (resolver is None or resolver[1].kind != "l"):
         with contextlib.suppress(OSError):
-            system.append(sandbox.Data("/etc/resolv.conf", Path("/etc/resolv.conf").read_bytes(), 0o644))
+            system.append(sandbox.Data("/etc/resolv.conf", resolv_conf(place is SHARED), 0o644))
     for number, mount in enumerate(box.mounts, 1):
         owner = resolve_owner(solver.store, solver.trees, root, mount.owner) if mount.owner else None
         under = any(mount.at.startswith(other.at.rstrip("/") + "/") for other in box.mounts if other is not mount)
@@ -262,6 +251,7 @@ async def _run(
     step: Exec,
     root: Entry,
     sources: dict[str, Entry],
+    place: Place,
     hosts: list[tuple[str, str]],
     stage: str,
     name: str,
@@ -275,7 +265,7 @@ async def _run(
         raise ExecFailed(step.args, 1, "", str(error), str(error)) from None
     work = solver.store.folder()
     try:
-        mounts, uppers, stubs = await prepare(solver, box, root, sources, work, hosts)
+        mounts, uppers, stubs = await prepare(solver, box, root, sources, work, place, hosts)
         environment = {"HOME": home_of(solver.store, solver.trees, root, uid), **environment_of(solver, box)}
         if seconds := clock.ahead():
             library, variables = await asyncio.to_thread(clock.moved, solver.store, seconds)
@@ -312,6 +302,7 @@ async def _run(
                 groups,
                 stdin,
                 network=networked(box),
+                namespace=place.namespace,
                 no_init=step.no_init,
             ),
             limits.from_environment(),
@@ -346,12 +337,7 @@ async def _run(
             "combined": b"".join(spoken).decode(errors="replace"),
         }
     finally:
-        await asyncio.to_thread(_sweep, work)
-
-
-def networked(box: Container) -> bool:
-    """Whether a step has the network: not where its own environment, or the engine's, says ``PIPELINES_NETWORK=none``."""
-    return "none" not in (dict(box.env).get(NETWORK), os.environ.get(NETWORK))
+        await asyncio.to_thread(sweep, work)
 
 
 def environment_of(solver: Solver, box: Container) -> dict[str, str]:
@@ -384,7 +370,7 @@ def _gather(
     return after
 
 
-def _sweep(work: Path) -> None:
+def sweep(work: Path) -> None:
     for scratch in work.glob("*/work/work"):
         with contextlib.suppress(OSError):
             os.chmod(scratch, 0o700)

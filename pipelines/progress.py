@@ -152,6 +152,8 @@ class Progress:
         if event.kind in ("started", "cached"):
             self._steps[event.stage][event.kind] += 1
             self._view.doing(event.stage, event.name)
+        elif event.kind == "warning":
+            self.note(event.text)
         elif event.kind == "output" and (lines := event.text.strip().splitlines()):
             self._view.doing(event.stage, lines[-1].strip())
 

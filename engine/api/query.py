@@ -136,7 +136,7 @@ async def service_ports(ctx: Context, service: Service) -> list[Record]:
 
 
 async def hostname(ctx: Context, service: Service) -> str:
-    return service.hostname or services.name_of(service)
+    return services.name_of(service)
 
 
 def with_hostname(ctx: Context, service: Service, hostname: str) -> Service:

@@ -93,6 +93,7 @@ class Session:
         await self._stop.wait()
         server.close()
         await stop_all(solver)
+        await solver.network.close()
         others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
         for task in others:
             task.cancel()
