@@ -1,7 +1,8 @@
 """``make torture-service``: kill -9 of the matcher, a worker or all of them at random moments under load, then count.
 
 Every acknowledged order must be known under its client order id, once, with the id that it was acknowledged with; no id may
-belong to two orders; and the resting quantity must be that of the orders known. A tenth of the rounds have a slow fsync.
+belong to two orders; and the resting quantity must be that of the orders known. --disk makes every fsync slow, or the disk
+full for half a second of every two.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Load:
         self.address = ""
         self.sent: list[str] = []
         self.answered: dict[str, int] = {}
+        self.refused = 0
         self.wrong: list[str] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._client, daemon=True) for _ in range(CLIENTS)]
@@ -74,7 +76,10 @@ class Load:
         answer = http.post("/v1/orders", json=body)
         if answer.status_code in (200, 201):
             self.answered[name] = answer.json()["id"]
-        elif answer.status_code != 503:
+        elif answer.status_code == 503:
+            self.refused += 1
+            time.sleep(0.02)
+        else:
             self.wrong.append(f"{answer.status_code} {answer.text[:200]}")
 
 
@@ -126,10 +131,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--slow", action="store_true", help="every fsync takes 20 to 200 ms more")
+    parser.add_argument(
+        "--disk", choices=("good", "slow", "full"), default="good", help="slow: every fsync takes 20 to 200 ms more"
+    )
     options = parser.parse_args()
     random.seed(options.seed)
-    more = {"PYTHONPATH": f"{HERE / 'tests/torture/slow_disk'}:{HERE}"} if options.slow else {}
+    more = {"PYTHONPATH": f"{HERE / 'tests/torture/bad_disk'}:{HERE}", "TORTURE_DISK": options.disk}
     with tempfile.TemporaryDirectory() as folder:
         data, load = Path(folder) / "data", Load()
         service = start(data, options.workers, **more)
@@ -156,7 +163,7 @@ def main() -> int:
         service.stop()
         service.ended()
     print(
-        f"seed {options.seed}: {counts}; {len(load.sent)} sent, {len(load.answered)} acknowledged, {len(problems)} problems"
+        f"seed {options.seed}, disk {options.disk}: {counts}; {len(load.sent)} sent, {load.refused} refused, {len(load.answered)} acknowledged, {len(problems)} problems"
     )
     for line in problems[:20]:
         print(f"  {line}")
