@@ -65,6 +65,7 @@ $(STAMP):
 	if [ -z "$$found" ]; then echo 'make: Python 3.11 or newer with its venv module is needed (Debian: python3 python3-venv)' >&2; exit 1; fi; \
 	echo 'setting up $(VENV) from requirements/development.txt: a minute or two'; rm -rf $(VENV) && $$found -m venv $(VENV)
 	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(PYTHON)" -m cift "$$@"\n' '$(CURDIR)' '$(CURDIR)' > $(VENV)/bin/cift && chmod +x $(VENV)/bin/cift
 	@touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""``python -m cift``: serve, look into a journal, manage keys."""
+"""``cift``, or ``python -m cift``: run the venue, trade against it, look into its journal, manage keys."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cift import __version__
+from cift.commands.http import Login
+from cift.domain.instruments import INSTRUMENTS
 from cift.errors import CiftError
 from cift.settings import Settings, SettingsError
 
+DESCRIPTION = """
+CIFT Markets: a trading venue in one folder. `cift serve` runs it; everything else is about what it has written or
+speaks to it over HTTP. It is configured by the environment (CIFT_DATA, DATABASE_URL, CIFT_RATE, …): `cift serve --print`
+shows what is in force, secrets redacted.
+"""
 EPILOG = """
 examples:
   cift serve --port 8000                        the venue, four workers over one book
+  cift simulate                                 traders for it; watch them at http://127.0.0.1:8000/
+  cift bench --clients 32 --seconds 10          orders a second, and how long each took
   cift keys create alice --scopes read,trade    from then on requests must be signed
   cift verify-journal --data /var/lib/cift      every checksum of every batch
   cift replay --data /var/lib/cift              the state hash, recomputed from the first command
@@ -24,7 +33,7 @@ examples:
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="cift", description="CIFT Markets.", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="cift", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -58,7 +67,53 @@ def arguments() -> argparse.ArgumentParser:
     keys.add_parser("list", help="ids, accounts and scopes").set_defaults(run=_list)
 
     verbs.add_parser("openapi", help="print the OpenAPI document").set_defaults(run=_openapi)
+    _add_clients(verbs)
     return parser
+
+
+def _add_clients(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands that speak to a venue."""
+    simulate = verbs.add_parser(
+        "simulate",
+        help="trade against a venue, so that there is something to see",
+        description="A market maker and takers on the demo accounts, until Ctrl-C; then the maker's orders are taken back.",
+    )
+    simulate.add_argument("--symbol", action="append", choices=list(INSTRUMENTS), help="only this one; may be repeated")
+    simulate.add_argument("--rate", type=_positive, default=50.0, help="orders a second, about (default: %(default)g)")
+    simulate.add_argument("--seconds", type=_positive, default=0.0, help="how long (default: until Ctrl-C)")
+    simulate.add_argument("--seed", type=int, help="the same prices and sizes again")
+    simulate.set_defaults(run=_simulate)
+
+    bench = verbs.add_parser(
+        "bench",
+        help="load a venue, and say what its clients met",
+        description="Clients that buy and sell at one price, each waiting for its answer. They share one Python process: "
+        "on the venue's machine the figures are a lower bound. Start the venue with CIFT_RATE=0, or its rate limit is met.",
+    )
+    bench.add_argument("--symbol", default="CIFT-USD", choices=list(INSTRUMENTS), help="default: %(default)s")
+    bench.add_argument("--clients", type=_count, default=16, help="REST clients (default: %(default)s)")
+    bench.add_argument("--seconds", type=_positive, default=10.0, help="how long (default: %(default)g)")
+    bench.add_argument("--websockets", type=_count, default=0, help="listeners to book and trades (default: none)")
+    bench.add_argument("--slow", type=_count, default=0, help="how many of them do not read (default: none)")
+    bench.add_argument("--json", action="store_true", help="print JSON")
+    bench.set_defaults(run=_bench)
+    for client in (simulate, bench):
+        client.add_argument("--url", default="http://127.0.0.1:8000", help="the venue (default: %(default)s)")
+        client.epilog = "With API keys, CIFT_API_KEY and CIFT_API_SECRET sign the requests (see: cift keys create)."
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e7:
+        raise ValueError
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 10_000:
+        raise ValueError
+    return value
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -140,6 +195,34 @@ def _list(options: argparse.Namespace) -> int:
     for key_id, row in sorted(keys.listed(Settings.of_environment()).items()):
         print(f"{key_id}  {row['account']}  {','.join(row['scopes'])}")
     return 0
+
+
+def _login() -> Login | None:
+    key, secret = os.environ.get("CIFT_API_KEY", ""), os.environ.get("CIFT_API_SECRET", "")
+    if bool(key) != bool(secret):
+        raise SettingsError("CIFT_API_KEY and CIFT_API_SECRET: there is one without the other")
+    return Login(key, secret) if key else None
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from cift.commands import simulate
+
+    traded = [INSTRUMENTS[symbol] for symbol in dict.fromkeys(options.symbol or INSTRUMENTS)]
+    simulate.run(options.url, _login(), traded, options.rate, options.seconds, options.seed)
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from cift.commands import bench
+
+    if options.slow > options.websockets:
+        raise SettingsError("--slow: is more than --websockets")
+    if not options.clients:
+        raise SettingsError("--clients: at least one must place orders")
+    words = (options.symbol, options.clients, options.websockets, options.slow, options.seconds)
+    return _print(options, asyncio.run(bench.load(options.url, _login(), *words)))
 
 
 def _openapi(options: argparse.Namespace) -> int:

@@ -1,0 +1,133 @@
+"""``cift bench``: clients on REST and on WebSockets against a venue, and what they met.
+
+The clients share one Python process, which takes CPU from a venue on the same machine: figures are a lower bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cift.commands.http import Client, Login, VenueError
+
+
+@dataclass(slots=True)
+class Met:
+    """What the clients met; ``seconds`` of each acknowledged order, messages and closes of the WebSockets."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
+    broken: int = 0
+    messages: int = 0
+    closed: Counter[str] = field(default_factory=Counter)
+
+    def summary(self, elapsed: float) -> dict[str, object]:
+        """Figures by name; times in milliseconds."""
+        figures: dict[str, object] = {
+            "orders_acknowledged": len(self.seconds),
+            "orders_per_second": round(len(self.seconds) / elapsed, 1),
+            **{f"p{name}_ms": round(percentile(self.seconds, share) * 1000, 3) for name, share in _SHARES.items()},
+            "refused": {str(status): count for status, count in sorted(self.refused.items())},
+            "connections_broken": self.broken,
+            "messages_received": self.messages,
+            "websockets_closed": dict(sorted(self.closed.items())),
+        }
+        return figures
+
+
+_SHARES = {"50": 0.5, "99": 0.99, "99.9": 0.999}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of the values do not exceed (nearest rank); 0 of none."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1)] if ordered else 0.0
+
+
+async def _trader(client: Client, symbol: str, until: float, met: Met) -> None:
+    """Buys and sells at one price, so that the book stays small however long it goes on."""
+    number = 0
+    while time.monotonic() < until:
+        number += 1
+        side = "buy" if number % 2 else "sell"
+        order = {
+            "symbol": symbol,
+            "side": side,
+            "price": "100.00",
+            "quantity": "1",
+            "client_order_id": uuid.uuid4().hex,
+        }
+        began = time.perf_counter()
+        try:
+            answer = await client.ask("POST", "/v1/orders", order)
+        except (OSError, EOFError):
+            met.broken += 1
+            await asyncio.sleep(0.05)
+            continue
+        if answer.status in (200, 201):
+            met.seconds.append(time.perf_counter() - began)
+        else:
+            met.refused[answer.status] += 1
+            await asyncio.sleep(min(1.0, answer.retry_after))
+    client.close()
+
+
+async def _listener(url: str, symbol: str, slow: bool, over: asyncio.Event, met: Met) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+
+    wanted = [json.dumps({"op": "subscribe", "channel": channel, "symbol": symbol}) for channel in ("book", "trades")]
+    address = "ws" + url.rstrip("/").removeprefix("http") + "/v1/stream"
+    try:
+        async with connect(address, max_queue=4 if slow else 1024, ping_interval=None, open_timeout=30) as socket:
+            for message in wanted:
+                await socket.send(message)
+            if slow:
+                await over.wait()  # reads nothing until the end: then it learns what became of it
+            async with asyncio.timeout(5 if slow else None):
+                async for _ in socket:
+                    met.messages += not slow
+            raise ConnectionClosedOK(socket.protocol.close_rcvd, socket.protocol.close_sent)
+    except ConnectionClosed as error:  # an iteration hides a close with 1000 or 1001 only
+        close = error.rcvd
+        met.closed[f"{close.code} {close.reason}" if close else "without a reason"] += 1
+    except TimeoutError:
+        met.closed["a slow client was not closed"] += 1
+    except OSError as error:
+        met.closed[f"{type(error).__name__}"] += 1
+
+
+async def load(
+    url: str, login: Login | None, symbol: str, clients: int, listeners: int, slow: int, seconds: float
+) -> dict[str, object]:
+    """Figures of so many clients for so long.
+
+    Raises:
+        VenueError: there is no venue.
+    """
+    probe = Client(url, login)
+    try:
+        answer = await probe.ask("GET", "/v1/account")
+    except (OSError, EOFError):
+        raise VenueError(f"{url}: there is no venue; start one: CIFT_RATE=0 cift serve") from None
+    probe.close()
+    if answer.status != 200:
+        raise VenueError(f"{url}: {answer.body.get('detail', answer.status)}")
+    met, over = Met(), asyncio.Event()
+    listening = [asyncio.create_task(_listener(url, symbol, n < slow, over, met)) for n in range(listeners)]
+    if listening:
+        await asyncio.sleep(min(3.0, 0.5 + listeners / 100))
+    began = time.monotonic()
+    traders = [_trader(Client(url, login, f"demo-{2 + n % 8}"), symbol, began + seconds, met) for n in range(clients)]
+    await asyncio.gather(*traders)
+    elapsed = time.monotonic() - began
+    over.set()
+    for quick in listening[slow:]:
+        quick.cancel()
+    await asyncio.gather(*listening, return_exceptions=True)
+    return met.summary(elapsed)
