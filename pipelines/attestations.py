@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipelines import outputs
+from pipelines import verdict as judging
 from pipelines.errors import PipelineError
 from sbom import statements
 from sbom.errors import SbomError
 from sbom.statements import Statement
+from scanning.gate import judge
 
 _DOCUMENTS = ((statements.CYCLONEDX, outputs.SBOM), (statements.SPDX, outputs.SPDX), (statements.OPENVEX, outputs.VEX))
 
 
-def gate(dist: Path, accepted: str) -> dict[str, Any]:
-    """The scan's verdict, if a release may go on with it.
+def gate(dist: Path, accepted: str, now: datetime) -> dict[str, Any]:
+    """The scan's verdict, if a release may go on with it: repeated from what it was judged by, and judged as of now.
+
+    What is signed is the verdict as it was given, so that a release that is made twice signs the same bytes.
 
     Raises:
-        PipelineError: it is not "pass"; or it is incomplete, and no reason to accept that was given.
+        PipelineError: it is not "pass"; or it is incomplete, and no reason to accept that was given; or it is not what
+            its inputs and the reports give.
     """
     path = dist / outputs.VERDICT
     value = _json(path) if path.exists() else {"verdict": "incomplete", "reason": f"{path} is not there"}
     verdict = value.get("verdict")
+    if path.exists():
+        judging.again(dist)
+        today = judge(replace(judging.inputs(dist), clock=now))
+        if today.verdict != verdict:
+            value, verdict = {**value, "reason": "; ".join(today.reasons)}, today.verdict
     if verdict == "pass":
         return value
     if verdict == "incomplete" and accepted:

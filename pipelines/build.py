@@ -123,7 +123,7 @@ async def _run(
     progress: Progress,
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    from pipelines import describe, network, pipeline, scans
+    from pipelines import describe, network, pipeline, scans, verdict
 
     began = datetime.now(UTC)
     with network.of_this_machine() as settings:
@@ -137,13 +137,13 @@ async def _run(
     with progress.stage("describe"):
         digests = {name: image["digest"] for name, image in images.items()}
         describe.images(digests, out, project, tree, platform, ran, began)
-        verdict = scans.judge(out, project, targets, scanned.database, datetime.now(UTC))
+        judged = verdict.write(out, project, targets, scanned.database, datetime.now(UTC))
     return {
         "project": project.name,
         "platform": platform,
         "images": images,
         "engine": ran,
-        "scan": {"verdict": verdict["verdict"], "reasons": verdict["reasons"]},
+        "scan": {"verdict": judged["verdict"], "reasons": judged["reasons"]},
         "source": {"revision": tree.revision, "dirty": tree.dirty, "epoch": tree.epoch},
     }
 

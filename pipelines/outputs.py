@@ -17,8 +17,8 @@ REPORT, SARIF = "scan/{target}.json", "scan/{target}.sarif"
 VERDICT = "scan/verdict.json"
 #: The archives that a stage installed with pip: ``[{name, version, file, sha256}]``; the target is the stage.
 ARCHIVES = "archives/{target}.json"
-#: The exceptions that are in force, as OpenVEX.
-VEX = "vex/{target}.openvex.json"
+#: The exceptions that are in force, as OpenVEX and as CycloneDX.
+VEX, CYCLONEDX_VEX = "vex/{target}.openvex.json", "vex/{target}.cdx.json"
 
 
 def path(output: Path, name: str, target: str = "") -> Path:

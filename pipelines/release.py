@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def release(options: argparse.Namespace) -> dict[str, Any]:
     if not tags:
         raise PipelineError("there is no tag: set a version in [project], or give --tag")
     targets = config.targets(options.target)
-    verdict = attestations.gate(dist, options.accept_incomplete_scan)
+    verdict = attestations.gate(dist, options.accept_incomplete_scan, datetime.now(UTC))
     who = signer(options)
     settings = places.settings(options)
     released: dict[str, Any] = {}

@@ -1,11 +1,10 @@
-"""The scans of a build: where the database comes from, what is scanned with it, and the verdict on it all."""
+"""The scans of a build: where the database comes from, and what is scanned with it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,16 +15,13 @@ from dagger import dag
 
 from pipelines import outputs
 from pipelines.config import Project
-from pipelines.errors import PipelineError
 from pipelines.network import Network
 from pipelines.stages import scan
-from scanning import gate, report
-from scanning.errors import ScanError
+from pipelines.verdict import SOURCE
 from scanning.gate import Database
 
 #: Trivy's own database is made anew every six hours.
 _WINDOW_SECONDS = 6 * 3600
-SOURCE = "source"
 NONE = "none"
 
 
@@ -132,47 +128,3 @@ class _Absent(Exception):
 def _last_words(error: dagger.ExecError) -> str:
     lines = (error.stdout + "\n" + error.stderr).strip().splitlines()
     return lines[-1].strip()[-400:] if lines else f"exit code {error.exit_code}"
-
-
-def judge(out: Path, project: Project, targets: Sequence[str], database: Database, now: datetime) -> dict[str, Any]:
-    """Judge what a build has scanned and write ``scan/verdict.json``; the verdict's document.
-
-    Raises:
-        PipelineError: a report or the exceptions cannot be read.
-    """
-    reports: dict[str, str] = {}
-    findings: list[report.Finding] = []
-    made, versions = [], set()
-    for target in (SOURCE, *targets):
-        place = out / outputs.REPORT.format(target=target)
-        reports[target] = ""
-        if place.exists():
-            data = place.read_bytes()
-            value = read(data, place)
-            reports[target] = f"sha256:{hashlib.sha256(data).hexdigest()}"
-            findings += _findings(value, target)
-            made.append(report.made(value))
-            versions.add(str((value.get("Trivy") or {}).get("Version", "")))
-    given = gate.Inputs(project.scan, project.exempt(), database, now.replace(microsecond=0), reports, tuple(findings))
-    scanner = {"uri": "pkg:github/aquasecurity/trivy", "version": ", ".join(sorted(versions - {""}))}
-    document = gate.document(given, gate.judge(given), scanner, [each for each in made if each])
-    outputs.path(out, outputs.VERDICT).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
-    return document
-
-
-def read(data: bytes, place: Path) -> dict[str, Any]:
-    """A JSON object of a file; raises PipelineError for something else."""
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise PipelineError(f"{place} is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise PipelineError(f"{place} holds no JSON object")
-    return value
-
-
-def _findings(value: dict[str, Any], target: str) -> tuple[report.Finding, ...]:
-    try:
-        return report.findings(value, target)
-    except ScanError as error:
-        raise PipelineError(str(error)) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from images.debian import lock
 from images.digest import Digest
 from images.validate import validate
 from tests.parts import toolbox
+from tests.parts.trivy import scanner
 
 HERE = Path(__file__).resolve().parents[2]
 DIST = HERE / "dist"
@@ -142,9 +142,7 @@ def test_umoci_unpacks_the_layout_without_root(tmp_path: Path) -> None:
 
 
 def test_trivy_lists_every_debian_package_of_the_layout(tmp_path: Path) -> None:
-    trivy = Path(sys.executable).with_name("trivy")
-    if not trivy.is_file():
-        pytest.skip("Trivy is not in this environment")
+    trivy = scanner()
     report = tmp_path / "report.json"
     words = [str(trivy), "image", "--quiet", "--input", str(DIST / "distroless"), "--scanners", "secret"]
     words += ["--list-all-pkgs", "--skip-db-update", "--offline-scan", "--skip-version-check", "--disable-telemetry"]

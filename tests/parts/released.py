@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry.content import Manifest
 from sbom import statements
+from scanning import gate
+from scanning.policy import Policy
+from scanning.report import findings
 from signing.keys import KeySigner
 from tests.parts.sample import image
 
@@ -69,7 +75,7 @@ def dist(folder: Path, seed: int, when: str, revision: str = REVISION, verdict: 
         "version": 1,
         "statements": [],
     }
-    scan = {"verdict": verdict, "metadata": {"scanFinishedOn": when}}
+    scan = _scan(folder, str(json.loads(root.data)["config"]["digest"]), when, verdict)
     for name, data in {
         "provenance/distroless.json": provenance,
         "sbom/distroless.cdx.json": json.dumps(bom).encode(),
@@ -79,3 +85,18 @@ def dist(folder: Path, seed: int, when: str, revision: str = REVISION, verdict: 
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
     return root
+
+
+def _scan(folder: Path, image: str, when: str, verdict: str) -> dict[str, Any]:
+    """A verdict of the gate's own, and the report that it was judged by."""
+    secret = {"RuleID": "rule", "Severity": "CRITICAL", "Title": "a key"}
+    results = [{"Target": "app/main.py", "Class": "secret", "Secrets": [secret]}] if verdict == "fail" else []
+    report = {"SchemaVersion": 2, "CreatedAt": when, "Metadata": {"ImageID": image}, "Results": results}
+    data = json.dumps(report).encode()
+    (folder / "scan").mkdir(exist_ok=True)
+    (folder / "scan/distroless.json").write_bytes(data)
+    database = gate.Database(problem="no such host") if verdict == "incomplete" else gate.Database("sha256:1", when)
+    reports = {"distroless": f"sha256:{hashlib.sha256(data).hexdigest()}"}
+    clock, found = datetime.fromisoformat(when), findings(report, "distroless")
+    given = gate.Inputs(Policy(), (), database, clock, reports, found)
+    return gate.document(given, gate.judge(given), {"uri": "pkg:github/aquasecurity/trivy", "version": "0"}, [when])

@@ -40,7 +40,7 @@ def released(folder: Path, seed: int, signer: KeySigner, revision: str = REVISIO
 
     root = dist(folder, seed, "2026-01-01T00:00:00Z", revision)
     source = Layout(folder / "distroless")
-    said, absent = attestations.of(folder, "distroless", str(root.digest), attestations.gate(folder, ""))
+    said, absent = attestations.of(folder, "distroless", str(root.digest), attestations.gate(folder, "", datetime(2026, 1, 1, tzinfo=UTC)))
     assert absent == ["sbom/distroless.spdx.json"]
     for each in said:
         attachment.attach(source, root, signer.sign(statements.encode(each)), each.predicate_type)

@@ -1,0 +1,148 @@
+"""The verdict on a build's scans, with its VEX documents: written, read, and repeated from what it was judged by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from images import compare
+from images.errors import ImageError
+from pipelines import outputs
+from pipelines.config import Project
+from pipelines.errors import PipelineError
+from scanning import gate, report, vex
+from scanning.errors import ScanError
+from scanning.gate import Database
+
+SOURCE = "source"
+
+
+def write(out: Path, project: Project, targets: Sequence[str], database: Database, now: datetime) -> dict[str, Any]:
+    """Judge what a build has scanned; write ``scan/verdict.json`` and the targets' VEX documents. The verdict's document.
+
+    Raises:
+        PipelineError: a report, an SBOM or the exceptions cannot be read.
+    """
+    found = {target: place for target in (SOURCE, *targets) if (place := _report(out, target)).exists()}
+    data = {target: place.read_bytes() for target, place in found.items()}
+    values = {target: json_object(data[target], place) for target, place in found.items()}
+    findings = [each for target, value in values.items() for each in _findings(value, target)]
+    given = gate.Inputs(
+        project.scan,
+        project.exempt(),
+        database,
+        now.replace(microsecond=0),
+        {target: _digest(data[target]) if target in data else "" for target in (SOURCE, *targets)},
+        tuple(findings),
+    )
+    versions = {str((value.get("Trivy") or {}).get("Version", "")) for value in values.values()} - {""}
+    scanner = {"uri": "pkg:github/aquasecurity/trivy", "version": ", ".join(sorted(versions))}
+    made = [when for value in values.values() if (when := report.made(value))]
+    document = gate.document(given, gate.judge(given), scanner, made)
+    outputs.path(out, outputs.VERDICT).write_bytes(_encoded(document))
+    for target in targets:
+        place = out / outputs.SBOM.format(target=target)
+        about = vex.product(json_object(place.read_bytes(), place))
+        today = given.clock.astimezone(UTC).date()
+        for name, made_of in ((outputs.VEX, vex.openvex), (outputs.CYCLONEDX_VEX, vex.cyclonedx)):
+            outputs.path(out, name, target).write_bytes(_encoded(made_of(given.exceptions, about, today)))
+    return document
+
+
+def again(out: Path) -> gate.Verdict:
+    """The verdict in an output folder, judged again from its inputs and from the reports beside it.
+
+    Raises:
+        PipelineError: there is none, it is not what its inputs give, or a report is another or about another image.
+    """
+    value, where = document(out), str(out / outputs.VERDICT)
+    try:
+        said = gate.repeated(value, where)
+    except ScanError as error:
+        raise PipelineError(str(error)) from None
+    found = gate.judge(inputs(out))
+    if (found.verdict, found.reasons) != (said.verdict, said.reasons):
+        raise PipelineError(
+            f"{where} says {said.verdict!r}, and the reports beside it give {found.verdict!r}; scan again"
+        )
+    return found
+
+
+def document(out: Path) -> dict[str, Any]:
+    """The verdict's document; raises PipelineError if it cannot be read."""
+    place = out / outputs.VERDICT
+    try:
+        return json_object(place.read_bytes(), place)
+    except OSError as error:
+        raise PipelineError(f"{place}: {error.strerror}") from None
+
+
+def inputs(out: Path) -> gate.Inputs:
+    """What the verdict in an output folder was judged from, its findings read again from the reports; errors as :func:`again`."""
+    where = str(out / outputs.VERDICT)
+    try:
+        given = gate.inputs(document(out), where)
+        findings: list[report.Finding] = []
+        for target, digest in given.reports.items():
+            if digest:
+                findings += report.findings(_untouched(out, target, digest), target)
+    except ScanError as error:
+        raise PipelineError(str(error)) from None
+    if stray := set(given.findings) - set(findings):
+        raise PipelineError(f"{where} tells of {min(stray).id}, which no report holds")
+    return replace(given, findings=tuple(sorted(findings)))
+
+
+def _untouched(out: Path, target: str, digest: str) -> dict[str, Any]:
+    """A report that is the one that was judged, about the image that lies beside it."""
+    place = _report(out, target)
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise PipelineError(f"{place}: {error.strerror}") from None
+    if _digest(data) != digest:
+        raise PipelineError(f"{place} is not the report that was judged, whose digest is {digest}; scan again")
+    value = json_object(data, place)
+    if (out / target / "index.json").exists():
+        try:
+            config = compare.manifest_of(out / target)[1]["config"]["digest"]
+        except (ImageError, KeyError, TypeError) as error:
+            raise PipelineError(f"{out / target}: not an image that can be read: {error}") from None
+        if report.image(value) != config:
+            raise PipelineError(f"{place} is about another image than the one in {out / target}; scan again")
+    return value
+
+
+def json_object(data: bytes, place: Path) -> dict[str, Any]:
+    """A JSON object of a file; raises PipelineError for something else."""
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise PipelineError(f"{place} is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise PipelineError(f"{place} holds no JSON object")
+    return value
+
+
+def _report(out: Path, target: str) -> Path:
+    return out / outputs.REPORT.format(target=target)
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _encoded(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _findings(value: dict[str, Any], target: str) -> tuple[report.Finding, ...]:
+    try:
+        return report.findings(value, target)
+    except ScanError as error:
+        raise PipelineError(str(error)) from None
