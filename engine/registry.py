@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import re
+import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -74,11 +76,14 @@ class Reference:
         )
 
     @property
-    def base(self) -> str:
-        """Where its repository is served: plain HTTP on this machine, HTTPS elsewhere."""
-        local = urlsplit(f"//{self.host}").hostname in ("localhost", "127.0.0.1", "::1")
+    def local(self) -> bool:
+        """Whether it is on this machine, where a registry may be served without TLS."""
+        return urlsplit(f"//{self.host}").hostname in ("localhost", "127.0.0.1", "::1")
+
+    def base(self, scheme: str) -> str:
+        """Where its repository is served."""
         host = "registry-1.docker.io" if self.host == "docker.io" else self.host
-        return f"{'http' if local else 'https'}://{host}/v2/{self.repository}/"
+        return f"{scheme}://{host}/v2/{self.repository}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class _Registry:
 
     def __init__(self, solver: Solver, reference: Reference) -> None:
         self._reference, self._authorization = reference, ""
+        self._base = reference.base("https")
         self._user = solver.credentials.get(reference.host) or _configured(reference.host)
 
     def request(self, method: str, path: str, data: Any = None, **headers: str) -> Any:
@@ -103,25 +109,30 @@ class _Registry:
         Raises:
             EngineError: no such thing, no such right, or no network.
         """
-        url = urljoin(self._reference.base, path)
-        for attempt in (1, 2):
+        asked_for_more = False
+        while True:
+            url = urljoin(self._base, path)
             asked = urllib.request.Request(url, data, method=method)
             for name, value in {"Authorization": self._authorization, **headers}.items():
-                if value and (name != "Authorization" or url.startswith(self._reference.base.partition("/v2/")[0])):
+                if value and (name != "Authorization" or url.startswith(self._base.partition("/v2/")[0])):
                     asked.add_unredirected_header(name.replace("_", "-"), value)
             try:
                 return urllib.request.urlopen(asked, timeout=_TIMEOUT)
             except urllib.error.HTTPError as error:
                 challenge = error.headers.get("WWW-Authenticate", "")
-                if error.code == 401 and attempt == 1 and challenge:
+                if error.code == 401 and not asked_for_more and challenge:
+                    asked_for_more = True
                     self._authorize(challenge)
                     if hasattr(data, "seek"):
                         data.seek(0)
                     continue
                 raise EngineError(f"{self._reference}: {method} {path}: {error.code} {error.reason}") from None
-            except OSError as error:
-                raise EngineError(f"{self._reference}: cannot be reached: {getattr(error, 'reason', error)}") from None
-        raise AssertionError
+            except (OSError, HTTPException) as error:
+                reason = getattr(error, "reason", error)
+                if self._reference.local and self._base.startswith("https:") and _speaks_no_tls(reason):
+                    self._base = self._reference.base("http")
+                    continue
+                raise EngineError(f"{self._reference}: cannot be reached: {reason}") from None
 
     def _authorize(self, challenge: str) -> None:
         basic = "Basic " + base64.b64encode(":".join(self._user).encode()).decode() if self._user else ""
@@ -184,6 +195,12 @@ class _Registry:
         with path.open("rb") as data:
             url = f"{place}{'&' if '?' in place else '?'}{urlencode({'digest': digest})}"
             self.request("PUT", url, data, Content_Length=size, Content_Type="application/octet-stream").close()
+
+
+def _speaks_no_tls(reason: object) -> bool:
+    """Whether this is how the start of a TLS connection ends at a server of plain HTTP; a wrong certificate is not."""
+    refused = isinstance(reason, ConnectionRefusedError | ssl.SSLCertVerificationError)
+    return isinstance(reason, ssl.SSLError | ConnectionError | HTTPException) and not refused
 
 
 def _configured(host: str) -> tuple[str, str] | None:

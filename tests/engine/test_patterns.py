@@ -13,7 +13,9 @@ from engine.patterns import Patterns
 _NAMES = st.sampled_from(["a", "b", "ab", "a.py", ".git"])
 _PATHS = st.lists(_NAMES, min_size=2, max_size=5).map("/".join)
 _PARTS = st.sampled_from(["a", "b", "ab", "*", "**", "a*", "?", "[ab]", "{a,b/a}", "*.py", ".", "..", "", "\\a"])
-_RULES = st.lists(st.tuples(st.sampled_from(["", "!"]), st.lists(_PARTS, min_size=1, max_size=4)), min_size=1, max_size=4)
+_RULES = st.lists(
+    st.tuples(st.sampled_from(["", "!"]), st.lists(_PARTS, min_size=1, max_size=4)), min_size=1, max_size=4
+)
 
 
 def _rules(drawn: Sequence[tuple[str, list[str]]]) -> Patterns:
