@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core bench-core bench-engine clean
+.PHONY: torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core bench-core bench-engine fuzz-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -46,6 +46,10 @@ bench-core: wheel
 # An empty session and a step of `true`, beside `import dagger` alone and a Dagger engine where one is at hand
 bench-engine: $(STAMP)
 	$(PYTHON) benchmarks/engine $(ARGS)
+
+# Readers of tars and queries on spoiled bytes: ARGS="--seconds 600"
+fuzz-engine: $(STAMP)
+	$(PYTHON) tests/engine/fuzz.py $(ARGS)
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)

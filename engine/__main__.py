@@ -14,6 +14,8 @@ environment:
   PIPELINES_STEP_SECONDS     how long a step may run (default: 6h; 0 is no limit)
   PIPELINES_STEP_MEMORY      how much memory the processes of a step may use (default: four fifths of the machine's)
   PIPELINES_STEP_PROCESSES   how many processes and threads a step may run (default: 4096, or 64 a processor)
+  PIPELINES_CACHE_AGE        how long a result is kept that nobody asks for (default: 30d)
+  PIPELINES_CACHE_SIZE       what the store may grow to; looked after once an hour, as a session ends (default: 20GB)
   PIPELINES_NETWORK=none     no step has the network; set in a step's own environment, that step has none
   PIPELINES_HOST_PORTS       ports of this machine's loopback that steps reach on theirs; those of proxies and package
                              indexes that the environment names (HTTPS_PROXY, PIP_INDEX_URL, …) are reached anyway

@@ -15,7 +15,7 @@ from engine.layers import is_opaque
 from engine.patterns import Patterns
 from engine.store import Missing, Store, digest_of, remove_tree
 from engine.tree import EMPTY, Entry, Node, file_entry, link_entry
-from engine.trees import Trees, parts_of
+from engine.trees import DEEPEST, Trees, parts_of
 from engine.userns import owns_users
 
 Owner = Callable[[os.stat_result], tuple[int, int]]
@@ -109,6 +109,8 @@ def absorb(store: Store, upper: Path, base: Entry, owner: Owner, stubs: set[str]
     trees = Trees(store)
 
     def scan(here: Path, below: Entry | None, above: str) -> Entry:
+        if above.count("/") > DEEPEST:
+            raise EngineError(f"a step left more than {DEEPEST} folders in one another: {above[:60]}…")
         found = os.lstat(here)
         mode = stat.S_IMODE(found.st_mode)
         if mode & 0o700 != 0o700 and not owns_users():
@@ -135,6 +137,8 @@ def absorb(store: Store, upper: Path, base: Entry, owner: Owner, stubs: set[str]
                 node[item.name] = _written(store, Path(item.path), status, owner)
         uid, gid = owner(found)
         if not above:
+            if node == trees.node(base):
+                return base
             uid, gid, mode = base.uid, base.gid, base.mode
         return trees.directory(node, Entry("d", "", "", mode, uid, gid, found.st_mtime_ns))
 

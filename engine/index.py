@@ -193,6 +193,11 @@ class Index:
             if seal == _seal(key, text)
         ]
 
+    def oldest(self) -> float:
+        """When the result was used that nobody used for longest; now, where there is none."""
+        used: float | None = self._ask("select min(used) from outcomes")[0][0]
+        return time.time() if used is None else used
+
     # layers and volumes
 
     def layers(self, ref: str) -> list[str] | None:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.store import Store, remove_tree
+from engine.store import Missing, Store, remove_tree
 from engine.tree import Entry
 from engine.trees import Trees
 from engine.userns import owns_users
@@ -107,6 +107,7 @@ def _write_out(store: Store, root: Entry, folder: Path) -> None:
     """Lay a whole tree out in an empty folder, files as further names of their blobs."""
     trees = Trees(store)
     owned = owns_users()
+    lost: list[Missing] = []
 
     def lay(entry: Entry, here: Path) -> None:
         for name, child in trees.node(entry).items():
@@ -120,14 +121,20 @@ def _write_out(store: Store, root: Entry, folder: Path) -> None:
                     os.lchown(path, child.uid, child.gid)
                 os.utime(path, ns=(child.mtime, child.mtime), follow_symlinks=False)
             else:
-                os.link(store.ensure(child), path)
-                store.read_whole(os.lstat(path), child.ref)
+                try:
+                    os.link(store.ensure(child), path)
+                    store.read_whole(os.lstat(path), child.ref)
+                except Missing as missing:
+                    lost.append(missing)
         if owned:
             os.chown(here, entry.uid, entry.gid)
         os.chmod(here, entry.mode)
         os.utime(here, ns=(entry.mtime, entry.mtime))
 
     lay(root, folder)
+    if lost:
+        # All at once, so that one more try makes all of them anew.
+        raise lost[0]
 
 
 def laid_out(store: Store, root: Entry) -> list[Path]:

@@ -7,14 +7,15 @@ import hashlib
 import io
 import json
 import tarfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.graph import Container, Port
 from engine.store import digest_of, remove_tree
-from engine.tree import EMPTY, Entry, file_entry, link_entry
+from engine.tree import EMPTY, Entry, file_entry
+from engine.unpack import apply_layer
 
 if TYPE_CHECKING:
     from engine.solve import Solver
@@ -224,9 +225,11 @@ def read_image(
         with tarfile.open(solver.store.ensure(file)) as tar:
 
             def read(name: str) -> bytes:
-                member = tar.extractfile(name)
-                if member is None:
-                    raise EngineError(f"{name} of the image is not a file")
+                info = tar.getmember(name)
+                member = tar.extractfile(info)
+                # A sparse file, or one that is said to be larger than the tar, would be made of nothing in memory.
+                if member is None or info.issparse() or info.size > file.size:
+                    raise EngineError(f"{name} of the image is not a plain file of the tarball")
                 return member.read()
 
             def blob(digest: str) -> bytes:
@@ -253,62 +256,16 @@ def read_image(
             root = EMPTY
             with solver.store.transaction():
                 for layer in described["layers"]:
-                    root = apply_layer(solver, root, blob(layer["digest"]))
-    except (tarfile.TarError, KeyError, ValueError, IndexError, TypeError, AttributeError, OSError) as error:
+                    root = apply_layer(solver.store, root, blob(layer["digest"]))
+    except (
+        tarfile.TarError,
+        KeyError,
+        ValueError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OSError,
+    ) as error:
         raise EngineError(f"not an OCI image tarball: {error}") from None
     return root, (config, described)
-
-
-def apply_layer(solver: Solver, root: Entry, data: bytes) -> Entry:
-    """A layer over a tree: whiteouts remove, everything else is put (OCI image-spec, layer.md).
-
-    Raises:
-        EngineError: a name that leaves the root, or a kind of entry that no image needs.
-    """
-    trees, store = solver.trees, solver.store
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as tar:
-        for info in tar:
-            path = info.name.removeprefix("./").rstrip("/")
-            if info.name.startswith("/") or ".." in Path(path).parts:
-                raise EngineError(f"layer entry {info.name!r} leaves the root")
-            if path in ("", "."):
-                continue
-            folder, name = str(Path(path).parent), Path(path).name
-            if name == ".wh..wh..opq":
-                root = trees.put(root, folder, EMPTY)
-            elif name.startswith(".wh."):
-                root = trees.remove(root, f"{folder}/{name[4:]}")
-            elif info.isdir():
-                root = trees.make_directory(root, path)
-                found = trees.find(root, path)
-                assert found is not None
-                root = trees.put(
-                    root,
-                    path,
-                    replace(found, mode=info.mode, uid=info.uid, gid=info.gid, mtime=int(info.mtime) * 10**9),
-                )
-            elif info.issym():
-                root = trees.put(root, path, link_entry(info.linkname, info.uid, info.gid, int(info.mtime) * 10**9))
-            elif info.islnk():
-                found = trees.find(root, info.linkname, follow=False)
-                if found is None or found.kind != "f":
-                    raise EngineError(
-                        f"layer entry {info.name!r} links to {info.linkname!r}, which is no file of the image"
-                    )
-                root = trees.put(root, path, found)
-            elif info.isreg():
-                member = tar.extractfile(info)
-                content = member.read() if member else b""
-                entry = file_entry(
-                    hashlib.sha256(content).hexdigest(),
-                    len(content),
-                    info.mode & 0o7777,
-                    info.uid,
-                    info.gid,
-                    int(info.mtime) * 10**9,
-                )
-                store.write(content, entry)
-                root = trees.put(root, path, entry)
-            else:
-                raise EngineError(f"layer entry {info.name!r} is a device or pipe, which the engine does not make")
-    return root

@@ -18,9 +18,10 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from engine.errors import EngineError
 from engine.graph import Container
-from engine.oci import apply_layer, build, chosen_manifest
+from engine.oci import build, chosen_manifest
 from engine.store import remove_tree
 from engine.tree import EMPTY, Entry
+from engine.unpack import apply_layer
 
 if TYPE_CHECKING:
     from engine.solve import Solver
@@ -236,7 +237,7 @@ def pull(solver: Solver, address: str, platform: str) -> Pulled:
         root = EMPTY
         with solver.store.transaction():
             for layer in layers:
-                root = apply_layer(solver, root, layer)
+                root = apply_layer(solver.store, root, layer)
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError(f"{reference} is not an image: {error}") from None
     return Pulled(str(replace(reference, digest=top)), config, root)

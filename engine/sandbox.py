@@ -11,7 +11,9 @@ import asyncio
 import ctypes
 import json
 import os
-from collections.abc import Callable, Sequence
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +193,9 @@ def _words_of(
             switch = [*tools.program("setpriv", Path(_ENGINE_DIR)), "--reuid", str(command.uid)]
             switch += ["--regid", str(command.gid)]
             switch += ["--groups", ",".join(map(str, command.groups))] if command.groups else ["--clear-groups"]
-            switch.append("--")
+            # The change of user clears what ties the step's life to its parent's (prctl(2)), which with an init of
+            # bubblewrap's in between is no matter.
+            switch += [*(("--pdeathsig", "KILL") if command.no_init else ()), "--"]
     elif (command.uid, command.gid) != (0, 0):
         options += ["--unshare-user", "--uid", str(command.uid), "--gid", str(command.gid)]
     words = [*options, *_mount_words(mounts, descriptors)]
@@ -227,16 +231,7 @@ async def run(
     block_read, block_write = os.pipe()
     try:
         words = _words_of(tools, command, descriptors, status_write, block_read, limits)
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.PIPE if command.stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=descriptors,
-            env={},
-            start_new_session=True,
-            preexec_fn=_entering(command.namespace),
-        )
+        process = _Process(words, descriptors, command)
     except BaseException as error:
         # An open end of the gate would keep a sandbox that waits at it for as long as the engine lives.
         os.close(status_read)
@@ -247,21 +242,67 @@ async def run(
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-    work = asyncio.ensure_future(_attend(process, command, limits, status_read, block_write, on_output))
+    work = asyncio.ensure_future(_attend(process, limits, status_read, block_write, on_output))
     try:
-        outcome = await asyncio.shield(work)
+        return await asyncio.shield(work)
     except BaseException:
-        _kill(process)
+        process.kill()
         with suppress(Exception, asyncio.CancelledError):
             await work
         raise
     finally:
+        # A session that ends may have cancelled the wait for its end, too.
+        process.kill()
+        process.reap()
+
+
+class _Process:
+    """bubblewrap and its pipes. A descriptor stands for it and for what is inside (pidfd_open(2)), so that no signal can
+    reach another process of the same number."""
+
+    def __init__(self, words: Sequence[str], descriptors: Sequence[int], command: Command) -> None:
+        self.stdout, out = os.pipe()
+        self.stderr, err = os.pipe()
+        given = _memory(command.stdin) if command.stdin else subprocess.DEVNULL
+        self._handles: list[int] = []
         try:
-            await process.wait()
+            self._started = subprocess.Popen(
+                words,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                pass_fds=descriptors,
+                env={},
+                start_new_session=True,
+                preexec_fn=_entering(command.namespace),
+            )
+            self._handles.append(os.pidfd_open(self._started.pid))
+        except BaseException:
+            os.close(self.stdout)
+            os.close(self.stderr)
+            raise
         finally:
-            # A session that ends cancels this wait too; what is left open would complain once its loop is closed.
-            process._transport.close()  # type: ignore[attr-defined]
-    return outcome
+            for descriptor in (given, out, err):
+                if descriptor >= 0:
+                    os.close(descriptor)
+
+    def inside(self, pid: int) -> None:
+        """Tell which is the first process of its namespace, with which all others of that die."""
+        with suppress(ProcessLookupError):
+            self._handles.append(os.pidfd_open(pid))
+
+    def kill(self) -> None:
+        """An end to it and to what is inside, which does not in each case die with it: see ``_words_of``."""
+        for handle in reversed(self._handles):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+
+    def reap(self) -> int:
+        """Its exit code, as ``subprocess`` has it; waits until it has ended."""
+        code = self._started.wait()
+        while self._handles:
+            os.close(self._handles.pop())
+        return code
 
 
 def _entering(network: int | None) -> Callable[[], None]:
@@ -278,31 +319,34 @@ def _entering(network: int | None) -> Callable[[], None]:
     return enter
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """An end to bubblewrap; with it the first process of its namespace dies, and with that all others."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
+async def _chunks(descriptor: int) -> AsyncIterator[bytes]:
+    """What comes through a pipe until its end, which is closed then."""
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    try:
+        while chunk := await reader.read(65536):
+            yield chunk
+    finally:
+        transport.close()
 
 
 async def _attend(
-    process: asyncio.subprocess.Process,
-    command: Command,
-    limits: Limits,
-    status_read: int,
-    block_write: int,
-    on_output: Callable[[bytes], None],
+    process: _Process, limits: Limits, status_read: int, block_write: int, on_output: Callable[[bytes], None]
 ) -> Outcome:
     said, over = 0, ""
+    status: dict[str, int] = {}
 
     def stop(reason: str) -> None:
         nonlocal over
         over = over or reason
-        _kill(process)
+        process.kill()
 
-    async def drain(stream: asyncio.StreamReader | None) -> bytes:
+    async def drain(descriptor: int) -> bytes:
         nonlocal said
         out = []
-        while stream is not None and (chunk := await stream.read(65536)):
+        async for chunk in _chunks(descriptor):
             said += len(chunk)
             if said > MOST_OUTPUT:
                 stop(f"it wrote more than {MOST_OUTPUT >> 20} MiB of output, the most that is kept")
@@ -311,53 +355,42 @@ async def _attend(
             on_output(chunk)
         return b"".join(out)
 
-    async def feed() -> None:
-        if process.stdin is not None:
-            with suppress(BrokenPipeError, ConnectionResetError):
-                process.stdin.write(command.stdin)
-                await process.stdin.drain()
-            process.stdin.close()
+    async def watched(pid: int) -> None:
+        stop(await watch(pid, limits))
 
-    async def report() -> dict[str, int]:
+    async def report() -> None:
         """What bubblewrap says: the pid of the sandbox, which may begin when its limits are set, and its exit code."""
-        reader = asyncio.StreamReader()
-        pipe = os.fdopen(status_read, "rb")
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), pipe
-        )
-        merged: dict[str, int] = {}
         watcher: asyncio.Task[None] | None = None
-
-        async def watched(pid: int) -> None:
-            stop(await watch(pid, limits))
-
+        text = b""
         try:
-            while line := await reader.readline():
-                with suppress(ValueError):
-                    merged.update(json.loads(line))
-                if watcher is None and "child-pid" in merged:
-                    impose(merged["child-pid"], limits)
+            async for chunk in _chunks(status_read):
+                *lines, text = (text + chunk).split(b"\n")
+                for line in lines:
+                    with suppress(ValueError):
+                        status.update(json.loads(line))
+                if watcher is None and "child-pid" in status:
+                    process.inside(status["child-pid"])
+                    impose(status["child-pid"], limits)
                     with suppress(BrokenPipeError):
                         os.write(block_write, b"1")
-                    watcher = asyncio.ensure_future(watched(merged["child-pid"]))
+                    watcher = asyncio.ensure_future(watched(status["child-pid"]))
         finally:
             os.close(block_write)
             if watcher is not None:
                 watcher.cancel()
-            transport.close()
-        return merged
 
-    ends = asyncio.gather(drain(process.stdout), drain(process.stderr), report(), feed())
+    ends = asyncio.gather(drain(process.stdout), drain(process.stderr), report())
     if limits.seconds:
         timer = asyncio.get_running_loop().call_later(
             limits.seconds, stop, f"it ran longer than {limits.seconds:g} s, its limit ({SECONDS})"
         )
         ends.add_done_callback(lambda _: timer.cancel())
-    stdout, stderr, status, _ = await ends
+    stdout, stderr, _ = await ends
+    ended = process.reap()
     code = status.get("exit-code")
     if over:
         return Outcome(137, stdout, stderr, over)
-    if code is None and "child-pid" in status and await process.wait() < 0:
+    if code is None and "child-pid" in status and ended < 0:
         return Outcome(137, stdout, stderr, "it was killed from outside, by the kernel if memory ran out")
     if code is None and b"execvp" not in stderr:
         reason = stderr.decode(errors="replace").strip()

@@ -21,7 +21,7 @@ from engine.network import Network
 from engine.owners import resolve_owner
 from engine.patterns import Patterns, gitignore
 from engine.secrets import Secrets
-from engine.store import Missing, Store
+from engine.store import Store
 from engine.tools import Tools, tools
 from engine.tree import BEGINNING, EMPTY, Entry, file_entry, link_entry
 from engine.trees import Trees, parts_of
@@ -83,19 +83,11 @@ class Solver:
         assert self._tools is not None
         return self._tools
 
-    def forget(self, op: Op) -> None:
-        """Drop what this session knows of an operation and of all that it is made from."""
-        todo, seen = [op], {op.digest}
-        while todo:
-            here = todo.pop()
-            self._running.pop("op " + here.digest, None)
-            sources = list(here.inputs)
-            step = here.args.get("step")
-            if isinstance(step, Exec):
-                self._running.pop("step " + step.digest, None)
-                sources += [step.container.root, *(m.op for m in step.container.mounts if m.op is not None)]
-            todo += [source for source in sources if source.digest not in seen]
-            seen.update(source.digest for source in sources)
+    def start_over(self) -> None:
+        """Drop what this session has worked out: a part of it was found to be gone from the store, or damaged there."""
+        for key, shared in list(self._running.items()):
+            if shared.task.done() and key.partition(" ")[0] in ("op", "step", "pull"):
+                del self._running[key]
 
     async def solve(self, op: Op) -> Entry:
         """The tree or file of an operation.
@@ -103,22 +95,12 @@ class Solver:
         Raises:
             EngineError: it cannot be made; the message says why.
         """
-        for attempt in (1, 2):
-            try:
-                return await self._solve(op)
-            except Missing:
-                if attempt == 2:
-                    raise
-                self.forget(op)
-        raise AssertionError
-
-    async def _solve(self, op: Op) -> Entry:
         entry: Entry = await self.once("op " + op.digest, lambda: self._work(op))
         return entry
 
     async def _work(self, op: Op) -> Entry:
         verb = getattr(self, "_" + op.verb)
-        inputs = await asyncio.gather(*(self._solve(source) for source in op.inputs))
+        inputs = await asyncio.gather(*(self.solve(source) for source in op.inputs))
         answer: Entry = await verb(*inputs, **op.args)
         return answer
 

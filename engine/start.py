@@ -21,12 +21,13 @@ from typing import Any
 from engine import layers, limits, sandbox
 from engine.errors import EngineError
 from engine.graph import Container
-from engine.oci import apply_layer, container_of
+from engine.oci import container_of
 from engine.owners import home_of, user_of
 from engine.solve import Solver
 from engine.steps import environment_of
 from engine.store import Store
 from engine.tree import EMPTY, Entry
+from engine.unpack import apply_layer
 from engine.userns import FORBIDDEN, write_maps
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -55,7 +56,7 @@ def load(solver: Solver, layout: Path) -> tuple[Container, Entry]:
         root = EMPTY
         with solver.store.transaction():
             for layer in manifest["layers"]:
-                root = apply_layer(solver, root, blob(layer["digest"]))
+                root = apply_layer(solver.store, root, blob(layer["digest"]))
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise EngineError(f"{layout} is not an OCI image layout that can be started: {error}") from None
     platform = f"{config.get('os', 'linux')}/{config.get('architecture', '')}"

@@ -315,7 +315,7 @@ async def _run(
             raise ExecFailed(step.args, 137, stdout, stderr, outcome.limit)
         if outcome.exit_code is None:
             raise ExecFailed(step.args, 127, stdout, stderr, f"{step.args[0]}: cannot be started: {stderr.strip()}")
-        _expect(step, outcome.exit_code, stdout, stderr)
+        _expect(solver, step, outcome.exit_code, stdout, stderr)
         after = await asyncio.to_thread(_gather, solver, uppers, stubs, (uid, gid))
         for mount in box.mounts:
             if mount.kind == "file":
@@ -337,7 +337,7 @@ async def _run(
             "combined": b"".join(spoken).decode(errors="replace"),
         }
     finally:
-        await asyncio.to_thread(sweep, work)
+        asyncio.get_running_loop().run_in_executor(None, sweep, work)
 
 
 def environment_of(solver: Solver, box: Container) -> dict[str, str]:
@@ -347,11 +347,13 @@ def environment_of(solver: Solver, box: Container) -> dict[str, str]:
     return environment
 
 
-def _expect(step: Exec, code: int, stdout: str, stderr: str) -> None:
+def _expect(solver: Solver, step: Exec, code: int, stdout: str, stderr: str) -> None:
     # Codes above 127 are no program's answer but its end by a signal, which Dagger lets no step expect.
     good = code in {"SUCCESS": range(1), "FAILURE": range(1, 128), "ANY": range(128)}[step.expect]
     if not good:
-        raise ExecFailed(step.args, code, stdout, stderr)
+        # What the step wrote lies on this disk until now.
+        full = f"exit code: {code}, and the disk of the engine's store at {solver.store.root} is full"
+        raise ExecFailed(step.args, code, stdout, stderr, full if solver.store.is_full() else "")
 
 
 def _gather(

@@ -116,9 +116,18 @@ class Store:
         return self.tmp / f"staged-{threading.get_ident()}-{time.monotonic_ns()}"
 
     def explained(self, error: OSError) -> EngineError:
-        """What an error of the operating system in the store's folder means to its user."""
+        """What an error of the operating system means to the store's user, or to whoever named the file."""
+        if error.filename and not str(error.filename).startswith(str(self.root)):
+            return EngineError(f"{error.filename}: {error.strerror}")
         gone = "" if self.tmp.is_dir() else " (its folder was removed while it was in use; run again)"
-        return EngineError(f"the engine's store at {self.root} cannot be used: {error.strerror}{gone}")
+        return EngineError(f"the engine's store at {self.root} cannot be used: {error.strerror or error}{gone}")
+
+    def is_full(self) -> bool:
+        """Whether its disk has room for next to nothing."""
+        with suppress(OSError):
+            disk = os.statvfs(self.root)
+            return disk.f_bavail * disk.f_frsize < 1 << 20
+        return False
 
     # what this session relies on
 

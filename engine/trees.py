@@ -12,6 +12,8 @@ from engine.patterns import Patterns, cleaned, compiled
 from engine.tree import EMPTY, Entry, Node, directory_entry
 
 _MOST_LINKS = 255
+#: Folders in folders; no file system is that deep, and every verb is a recursion of this depth.
+DEEPEST = 400
 
 
 class Shelf(Protocol):
@@ -23,8 +25,15 @@ class Shelf(Protocol):
 
 
 def parts_of(path: str) -> list[str]:
-    """The names of a path, cut at the root where it would leave it."""
-    return [part for part in posixpath.normpath("/" + path).split("/") if part]
+    """The names of a path, cut at the root where it would leave it.
+
+    Raises:
+        EngineError: it is deeper than the verbs can follow.
+    """
+    names = [part for part in posixpath.normpath("/" + path).split("/") if part]
+    if len(names) > DEEPEST:
+        raise EngineError(f"{path[:60]}…: a path of more than {DEEPEST} folders")
+    return names
 
 
 class Trees:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.amounts import seconds_of, size_of
-from engine.index import Missing, Result
+from engine.errors import EngineError
+from engine.index import Result
 from engine.store import Store, digest_of, remove_tree
 from engine.tree import EMPTY, Entry, decode, entry_of
 
@@ -281,22 +283,35 @@ def verify(store: Store) -> list[str]:
     return damaged
 
 
-def tidy(store: Store) -> None:
-    """What a session does as it ends, at most once an hour: keep the store within its age and size.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a store keeps by itself: results for ``age`` seconds after their last use, ``size`` bytes in all."""
+
+    age: float
+    size: int
+
+
+def bounds(environment: Mapping[str, str] = os.environ) -> Bounds:
+    """The bounds by ``PIPELINES_CACHE_AGE`` and ``PIPELINES_CACHE_SIZE``.
 
     Raises:
-        EngineError: a limit in the environment is not one.
+        EngineError: one of them is no age or size.
     """
-    age, size = os.environ.get(AGE) or DEFAULT_AGE, os.environ.get(SIZE) or DEFAULT_SIZE
-    limits = seconds_of(age), size_of(size)
-    mark = store.root / "tidied"
     try:
+        return Bounds(seconds_of(environment.get(AGE) or DEFAULT_AGE), size_of(environment.get(SIZE) or DEFAULT_SIZE))
+    except EngineError as error:
+        raise EngineError(f"{AGE} or {SIZE}: {error}") from None
+
+
+def tidy(store: Store, keep: Bounds) -> None:
+    """What a session does as it ends, at most once an hour: look whether the store is within bounds, and clear it if not."""
+    mark = store.root / "tidied"
+    with suppress(FileNotFoundError):
         if time.time() - mark.stat().st_mtime < _EVERY:
             return
-    except FileNotFoundError:
-        pass
     mark.touch()
-    try:
-        clear(store, older_than=limits[0], keep_size=limits[1])
-    except Missing:
-        return
+    size = sum(size for _, size in _on_disk(store))
+    size += sum(_folder_size(store.root / "volumes" / name) for name, _, _ in store.index.volumes())
+    oldest = min((used for _, _, used in store.index.volumes()), default=store.index.oldest())
+    if size > keep.size or min(oldest, store.index.oldest()) < time.time() - keep.age:
+        clear(store, older_than=keep.age, keep_size=keep.size)

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import EngineError
+from engine.index import Missing
 from engine.session.plan import Fields, Plan, Planned, Schema
 
+#: How often a field is worked out anew because the store lost something on the way.
+_TRIES = 4
 #: A path of an answer, the last part first: ``(part, rest)``.
 Path = tuple[Any, "Path"] | None
 
@@ -115,12 +118,21 @@ class _Run:
             return kind
         try:
             resolver = field.resolver or self.schema.resolver(kind, field.name, field.arguments)
-            answer = resolver(self.context, value, **field.arguments)
-            return await answer if inspect.isawaitable(answer) else answer
+            for attempt in range(_TRIES):
+                try:
+                    answer = resolver(self.context, value, **field.arguments)
+                    return await answer if inspect.isawaitable(answer) else answer
+                except Missing:
+                    # The store has dropped what it found damaged: worked out anew, it is made anew.
+                    if attempt == _TRIES - 1:
+                        raise
+                    self.context.solver.start_over()
+            raise AssertionError
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            raise _Failed([(error, path, field.at)]) from error
+            shown = self.context.solver.store.explained(error) if isinstance(error, OSError) else error
+            raise _Failed([(shown, path, field.at)]) from error
 
     async def _completed(self, field: Planned, answer: Any, path: Path) -> str:
         if answer is None or field.below is None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from engine import upkeep
 from engine.errors import EngineError
 from engine.events import Event
 from engine.store import Store
@@ -26,6 +27,7 @@ class Session:
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
         self.token = secrets.token_hex(16)
+        self._bounds = upkeep.bounds()
         self.store = Store()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port: int = self._socket.getsockname()[1]
@@ -56,6 +58,9 @@ class Session:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=30)
+        # A store that is damaged or gone has told so where it was used: whether it is too large is no matter then.
+        with suppress(EngineError, OSError):
+            upkeep.tidy(self.store, self._bounds)
         self.close()
 
     def close(self) -> None:

@@ -80,7 +80,7 @@ def test_a_limit_that_is_no_number_is_named(busybox: Path, environment: dict[str
     body = """
 async def work(box):
     try:
-        await box.with_exec(["true"]).sync()
+        await box.with_env_variable("NOW", os.urandom(8).hex()).with_exec(["true"]).sync()
     except dagger.QueryError as error:
         return str(error)
 """

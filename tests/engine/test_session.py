@@ -91,42 +91,9 @@ def test_a_chain_of_five_thousand_calls_is_one_answer(session: Session) -> None:
 
 
 def test_the_reader_ends_with_a_document_or_its_own_error_whatever_the_text() -> None:
-    chance = random.Random(4)
-    seeds = [
-        'query Q($a: [Int!] = [1]) { x: f(a: $a, o: {k: "v\\u00e9"}) @include(if: true) { ...F } } fragment F on T { g }'
-    ]
-    seeds += ['{ f(t: """block "quoted" \\""" end""") { a b c } }', "{" * 50 + "a" + "}" * 50]
-    marks = [
-        '"',
-        '"""',
-        "\\",
-        "{",
-        "}",
-        "(",
-        ")",
-        "[",
-        "]",
-        "...",
-        "$",
-        "@",
-        "!",
-        "#",
-        "\n",
-        "\x00",
-        "\ud800",
-        "1e9",
-        "-",
-        "null",
-    ]
-    for _ in range(3000):
-        text = chance.choice(seeds)
-        for _ in range(chance.randrange(1, 8)):
-            at = chance.randrange(len(text) + 1)
-            text = text[:at] + chance.choice(marks) + text[at + chance.randrange(4) :]
-        try:
-            read(text)
-        except QueryProblem as problem:
-            assert problem.line >= 1 and "\n" not in str(problem)
+    from fuzz import queries
+
+    queries(random.Random(4), 3000)
 
 
 def test_the_reader_stops_at_its_depth() -> None:

@@ -15,9 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parents[2]
+#: Seconds after which a run hangs.
+PATIENCE = 120
 #: A small real pipeline: a root from the host, steps side by side, a chain, a cache volume, a secret, a file out of it.
 PROGRAM = """
 import hashlib, sys, anyio, dagger
@@ -77,26 +81,41 @@ def settle(cache: Path, patience: float = 5.0) -> list[str]:
     return found
 
 
+def started(busybox: Path, cache: Path, number: str, **streams: Any) -> subprocess.Popen[str]:
+    """A run in a process group of its own. A Python that is aborted shows where each of its threads stands."""
+    env = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(HERE), "PYTHONFAULTHANDLER": "1"}
+    return subprocess.Popen(command(busybox, number), env=env, cwd=HERE, start_new_session=True, text=True, **streams)
+
+
 def run(busybox: Path, cache: Path, number: str) -> str:
-    env = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(HERE)}
+    """What a run printed; where it failed or hung, what can be known of why."""
+    running = started(busybox, cache, number, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        done = subprocess.run(command(busybox, number), env=env, cwd=HERE, capture_output=True, text=True, timeout=120)
+        out, err = running.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        return "it hung for 120 s"
-    return done.stdout.strip() if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr[-2000:]}"
+        seen = "\n".join(group(running.pid))
+        os.killpg(running.pid, signal.SIGABRT)
+        _, err = running.communicate()
+        return f"it hung for {PATIENCE} s\n{seen}\n{err[-12000:]}"
+    return out.strip() if running.returncode == 0 else f"exit code {running.returncode}: {err[-2000:]}"
+
+
+def group(leader: int) -> list[str]:
+    """Where the kernel has each thread of a session's processes."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, ValueError, IndexError):
+            if not folder.name.isdigit() or int((folder / "stat").read_text().rpartition(") ")[2].split()[3]) != leader:
+                continue
+            words = (folder / "cmdline").read_bytes().replace(bytes(1), b" ")[:100].decode(errors="replace")
+            for task in (folder / "task").iterdir():
+                found.append(f"{task.name} {(task / 'wchan').read_text()} {words}")
+    return found
 
 
 def kill_at(busybox: Path, cache: Path, number: str, seconds: float) -> bool:
     """Start a run and kill its process group after so long; whether it was still running."""
-    env = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(HERE)}
-    running = subprocess.Popen(
-        command(busybox, number),
-        env=env,
-        cwd=HERE,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    running = started(busybox, cache, number, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         running.wait(seconds)
         return False
@@ -106,10 +125,11 @@ def kill_at(busybox: Path, cache: Path, number: str, seconds: float) -> bool:
         return True
 
 
-def torture(kills: int, seed: int, busybox: Path, say: bool = True) -> list[str]:
-    """What went wrong; nothing if all is well."""
+def torture(kills: int, seed: int, busybox: Path, say: bool = True) -> tuple[list[str], dict[str, int]]:
+    """What went wrong, nothing if all is well; and kills by kind, those that met a run."""
     choice = random.Random(seed)
     problems: list[str] = []
+    hits = {"warm": 0, "cold": 0}
     base = Path(tempfile.mkdtemp(prefix="engine-torture-"))
     try:
         cold, warm = base / "cold", base / "warm"
@@ -118,11 +138,10 @@ def torture(kills: int, seed: int, busybox: Path, say: bool = True) -> list[str]
         whole = time.monotonic() - began
         tools = warm / "pipelines-engine/tools"
         if len(wanted) != 64:
-            return [f"the first run, without a kill: {wanted}"]
+            return [f"the first run, without a kill: {wanted}"], {}
         began = time.monotonic()
         run(busybox, warm, "first")
         whole = time.monotonic() - began
-        hits = 0
         for number in range(1, kills + 1):
             cache = warm if number % 2 else cold
             if cache is cold:
@@ -134,7 +153,7 @@ def torture(kills: int, seed: int, busybox: Path, say: bool = True) -> list[str]
                         shutil.copytree(path, target, symlinks=True, copy_function=os.link)
             after = choice.uniform(0.25, 1.0) * whole
             hit = kill_at(busybox, cache, str(number), after)
-            hits += hit
+            hits["warm" if cache is warm else "cold"] += hit
             here = [f"left after the kill: {what}" for what in settle(cache)]
             answer = run(busybox, cache, str(number))
             if answer != wanted:
@@ -148,12 +167,14 @@ def torture(kills: int, seed: int, busybox: Path, say: bool = True) -> list[str]
             problems += [f"kill {number} (seed {seed}, after {after:.3f} s): {what}" for what in here]
             if say and (here or number % 20 == 0):
                 print(
-                    "\n".join([*here, f"{number} kills, {hits} of them within a run, {len(problems)} problems"]),
+                    "\n".join(
+                        [*here, f"{number} kills, {sum(hits.values())} of them within a run, {len(problems)} problems"]
+                    ),
                     flush=True,
                 )
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    return problems
+    return problems, hits
 
 
 def main() -> int:
@@ -165,8 +186,10 @@ def main() -> int:
     from pipelines.inputs import seed
 
     began = time.monotonic()
-    problems = torture(options.kills, options.seed, seed().busybox)
-    print(f"{options.kills} kills in {time.monotonic() - began:.0f} s, {len(problems)} problems")
+    problems, hits = torture(options.kills, options.seed, seed().busybox)
+    met = " and ".join(f"{count} with a {kind} cache" for kind, count in hits.items())
+    took = time.monotonic() - began
+    print(f"{options.kills} kills in {took:.0f} s, {met} met a run; {len(problems)} problems")
     print("\n".join(problems))
     return 1 if problems else 0
 
