@@ -187,7 +187,10 @@ def _words_of(
         options += ["--cap-add", f"CAP_{capability}"]
     switch: list[str] = []
     mounts = list(command.mounts)
+    # bubblewrap empties the bounding set only where it enters a user namespace itself.
     if owns_users():
+        descriptors.append(os.dup(namespace()))
+        options += ["--userns", str(descriptors[-1])]
         if (command.uid, command.gid) != (0, 0):
             mounts.append(Bind(_ENGINE_DIR, tools.root, read_only=True))
             switch = [*tools.program("setpriv", Path(_ENGINE_DIR)), "--reuid", str(command.uid)]
@@ -196,7 +199,7 @@ def _words_of(
             # The change of user clears what ties the step's life to its parent's (prctl(2)), which with an init of
             # bubblewrap's in between is no matter.
             switch += [*(("--pdeathsig", "KILL") if command.no_init else ()), "--"]
-    elif (command.uid, command.gid) != (0, 0):
+    else:
         options += ["--unshare-user", "--uid", str(command.uid), "--gid", str(command.gid)]
     words = [*options, *_mount_words(mounts, descriptors)]
     words += ["--clearenv"]
@@ -306,14 +309,15 @@ class _Process:
 
 
 def _entering(network: int | None) -> Callable[[], None]:
-    """What a child does before it becomes bubblewrap: it enters the engine's user namespace, which owns the network's."""
-    user = namespace()
+    """What a child does before it becomes bubblewrap: it enters the network's namespace, and first, where the engine is
+    no root that may do so from outside, the user namespace that owns it."""
+    wanted = [] if network is None else [network] if owns_users() else [namespace(), network]
     setns = ctypes.CDLL(None, use_errno=True).setns
 
     def enter() -> None:
         unblock()
-        for descriptor in (user, network):
-            if descriptor is not None and setns(descriptor, 0):
+        for descriptor in wanted:
+            if setns(descriptor, 0):
                 raise OSError(ctypes.get_errno(), "a namespace cannot be entered")
 
     return enter
