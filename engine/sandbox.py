@@ -8,12 +8,9 @@ through a descriptor, so no secret stands in a process list.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
-import signal
-import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +18,7 @@ from pathlib import Path
 from engine import seccomp
 from engine.errors import EngineError
 from engine.limits import MOST_OUTPUT, SECONDS, Limits, impose, watch
-from engine.signals import unblock
+from engine.process import Process, chunks, memory
 from engine.tools import Tools
 from engine.userns import FORBIDDEN, namespace, owns_users
 
@@ -144,19 +141,10 @@ def _mount_words(mounts: Sequence[Mount], descriptors: list[int]) -> list[str]:
             case Temporary(at, size):
                 words += ["--perms", "1777", *(["--size", str(size)] if size else []), "--tmpfs", at]
             case Data(at, content, mode):
-                descriptor = _memory(content)
+                descriptor = memory(content)
                 descriptors.append(descriptor)
                 words += ["--perms", f"{mode:o}", "--ro-bind-data", str(descriptor), at]
     return words
-
-
-def _memory(content: bytes) -> int:
-    """A descriptor from which these bytes can be read."""
-    descriptor = os.memfd_create("engine")
-    with os.fdopen(descriptor, "wb", closefd=False) as file:
-        file.write(content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def _system_words(memory: int) -> list[str]:
@@ -209,11 +197,11 @@ def _words_of(
     words += ["--chdir", command.workdir, *(("--as-pid-1",) if command.no_init else ())]
     words += ["--json-status-fd", str(status), "--block-fd", str(block)]
     if (rules := seccomp.program()) is not None:
-        descriptors.append(_memory(rules))
+        descriptors.append(memory(rules))
         words += ["--seccomp", str(descriptors[-1])]
     if any("\0" in word for word in (*words, *command.args)):
         raise EngineError("a path, variable or argument of a step has a NUL character in it, which none can have")
-    args = _memory(b"\0".join(word.encode("utf-8", "surrogateescape") for word in words) + b"\0")
+    args = memory(b"\0".join(word.encode("utf-8", "surrogateescape") for word in words) + b"\0")
     descriptors += [args, status, block]
     return [*tools.program("bwrap"), "--args", str(args), "--", *switch, *command.args]
 
@@ -234,7 +222,7 @@ async def run(
     block_read, block_write = os.pipe()
     try:
         words = _words_of(tools, command, descriptors, status_write, block_read, limits)
-        process = _Process(words, descriptors, command)
+        process = Process(words, descriptors, command.stdin, command.namespace)
     except BaseException as error:
         # An open end of the gate would keep a sandbox that waits at it for as long as the engine lives.
         os.close(status_read)
@@ -259,85 +247,8 @@ async def run(
         process.reap()
 
 
-class _Process:
-    """bubblewrap and its pipes. A descriptor stands for it and for what is inside (pidfd_open(2)), so that no signal can
-    reach another process of the same number."""
-
-    def __init__(self, words: Sequence[str], descriptors: Sequence[int], command: Command) -> None:
-        self.stdout, out = os.pipe()
-        self.stderr, err = os.pipe()
-        given = _memory(command.stdin) if command.stdin else subprocess.DEVNULL
-        self._handles: list[int] = []
-        try:
-            self._started = subprocess.Popen(
-                words,
-                stdin=given,
-                stdout=out,
-                stderr=err,
-                pass_fds=descriptors,
-                env={},
-                start_new_session=True,
-                preexec_fn=_entering(command.namespace),
-            )
-            self._handles.append(os.pidfd_open(self._started.pid))
-        except BaseException:
-            os.close(self.stdout)
-            os.close(self.stderr)
-            raise
-        finally:
-            for descriptor in (given, out, err):
-                if descriptor >= 0:
-                    os.close(descriptor)
-
-    def inside(self, pid: int) -> None:
-        """Tell which is the first process of its namespace, with which all others of that die."""
-        with suppress(ProcessLookupError):
-            self._handles.append(os.pidfd_open(pid))
-
-    def kill(self) -> None:
-        """An end to it and to what is inside, which does not in each case die with it: see ``_words_of``."""
-        for handle in reversed(self._handles):
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-
-    def reap(self) -> int:
-        """Its exit code, as ``subprocess`` has it; waits until it has ended."""
-        code = self._started.wait()
-        while self._handles:
-            os.close(self._handles.pop())
-        return code
-
-
-def _entering(network: int | None) -> Callable[[], None]:
-    """What a child does before it becomes bubblewrap: it enters the network's namespace, and first, where the engine is
-    no root that may do so from outside, the user namespace that owns it."""
-    wanted = [] if network is None else [network] if owns_users() else [namespace(), network]
-    setns = ctypes.CDLL(None, use_errno=True).setns
-
-    def enter() -> None:
-        unblock()
-        for descriptor in wanted:
-            if setns(descriptor, 0):
-                raise OSError(ctypes.get_errno(), "a namespace cannot be entered")
-
-    return enter
-
-
-async def _chunks(descriptor: int) -> AsyncIterator[bytes]:
-    """What comes through a pipe until its end, which is closed then."""
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
-    )
-    try:
-        while chunk := await reader.read(65536):
-            yield chunk
-    finally:
-        transport.close()
-
-
 async def _attend(
-    process: _Process, limits: Limits, status_read: int, block_write: int, on_output: Callable[[bytes], None]
+    process: Process, limits: Limits, status_read: int, block_write: int, on_output: Callable[[bytes], None]
 ) -> Outcome:
     said, over = 0, ""
     status: dict[str, int] = {}
@@ -350,7 +261,7 @@ async def _attend(
     async def drain(descriptor: int) -> bytes:
         nonlocal said
         out = []
-        async for chunk in _chunks(descriptor):
+        async for chunk in chunks(descriptor):
             said += len(chunk)
             if said > MOST_OUTPUT:
                 stop(f"it wrote more than {MOST_OUTPUT >> 20} MiB of output, the most that is kept")
@@ -367,7 +278,7 @@ async def _attend(
         watcher: asyncio.Task[None] | None = None
         text = b""
         try:
-            async for chunk in _chunks(status_read):
+            async for chunk in chunks(status_read):
                 *lines, text = (text + chunk).split(b"\n")
                 for line in lines:
                     with suppress(ValueError):
