@@ -52,9 +52,7 @@ class Walk:
             for _ in range(2):
                 away = 0.0002 + self.chance.expovariate(1 / 0.002)
                 ticks = max(1, min(self.traded.top, round(self.fair * (1 + sign * away))))
-                orders.append(
-                    self._order(side, 1 + 300 * away, type="limit", price=self.traded.price(ticks), post_only=True)
-                )
+                orders.append(self._order(side, 1 + 300 * away, type="limit", price=self.traded.price(ticks)))
         return orders
 
     def takers(self) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
-const ROWS = 12;
+const ROWS = 8;
 let symbol = "", socket = null, sequence = 0;
 let book = { bids: new Map(), asks: new Map() }, tape = [], candles = [], orders = new Map();
 
@@ -11,12 +11,12 @@ const sorted = (side) => [...book[side]].map(([p, l]) => [Number(p), p, ...l]).s
 
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/stream`);
-  socket.onopen = () => { $("state").textContent = "live"; listen("subscribe"); socket.send(JSON.stringify({ op: "subscribe", channel: "orders" })); };
-  socket.onclose = () => { $("state").textContent = "reconnecting"; setTimeout(connect, 1000); };
+  socket.onopen = () => { $("state").textContent = $("state").className = "live"; listen("subscribe"); socket.send(JSON.stringify({ op: "subscribe", channel: "orders" })); };
+  socket.onclose = () => { $("state").textContent = "reconnecting"; $("state").className = ""; setTimeout(connect, 1000); };
   socket.onmessage = (event) => received(JSON.parse(event.data));
 }
 function listen(op) {
-  if (socket.readyState === WebSocket.OPEN && symbol)
+  if (socket?.readyState === WebSocket.OPEN && symbol)
     for (const channel of ["book", "trades"]) socket.send(JSON.stringify({ op, channel, symbol }));
 }
 function received(m) {
@@ -48,12 +48,20 @@ function addTrade(t) {
 }
 function draw() {
   const bids = sorted("bids"), asks = sorted("asks");
-  $("bids").replaceChildren(...bids.slice(0, ROWS).map((l) => row(cell(l[1], "buy"), cell(l[2]), cell(l[3]))));
-  $("asks").replaceChildren(...asks.slice(0, ROWS).reverse().map((l) => row(cell(l[1], "sell"), cell(l[2]), cell(l[3]))));
+  const shown = { buy: bids.slice(0, ROWS), sell: asks.slice(0, ROWS) }, most = Math.max(...[...shown.buy, ...shown.sell].map((l) => Number(l[2])));
+  const level = (kind) => (l) => {
+    const tr = row(cell(l[1], kind), cell(l[2]), cell(l[3]));
+    tr.className = `level ${kind}-bar`; tr.style.setProperty("--share", `${Number(l[2]) / most * 100}%`);
+    tr.onclick = () => { $("ticket").price.value = l[1]; };
+    return tr;
+  };
+  $("bids").replaceChildren(...shown.buy.map(level("buy")));
+  $("asks").replaceChildren(...shown.sell.reverse().map(level("sell")));
   const between = cell(bids.length && asks.length ? `spread ${(asks[0][0] - bids[0][0]).toFixed(2)}` : "one side is empty");
   between.colSpan = 3; $("spread").replaceChildren(row(between));
-  $("trades").replaceChildren(...tape.slice(0, 26).map((t) => row(cell(t.price, t.taker_side), cell(t.quantity), cell(t.time.slice(11, 19)))));
-  if (tape.length) { $("last").textContent = tape[0].price; $("last").className = tape[0].taker_side; }
+  $("trades").replaceChildren(...tape.slice(0, 17).map((t) => row(cell(t.price, t.taker_side), cell(t.quantity), cell(t.time.slice(11, 19)))));
+  $("last").textContent = tape.length ? tape[0].price : "–"; $("last").className = tape.length ? tape[0].taker_side : "";
+  if (!$("ticket").price.value && (tape.length || bids.length)) $("ticket").price.value = tape.length ? tape[0].price : bids[0][1];
   $("orders").replaceChildren(...[...orders.values()].slice(-12).map((o) => {
     const button = document.createElement("button"); button.textContent = "cancel"; button.onclick = () => fetch(`/v1/orders/${o.id}`, { method: "DELETE" });
     const last = cell(""); last.append(button);
@@ -66,11 +74,19 @@ function canvas(id) {
   const g = c.getContext("2d"); g.scale(scale, scale); return [g, c.clientWidth, c.clientHeight];
 }
 const colour = (kind) => { const probe = document.createElement("i"); probe.className = kind; document.body.append(probe); const c = getComputedStyle(probe).color; probe.remove(); return c; };
+function label(g, text, x, y, align) {
+  g.fillStyle = colour("quiet"); g.font = "11px system-ui, sans-serif"; g.textAlign = align; g.fillText(text, x, y);
+}
 function drawDepth(bids, asks) {
-  const [g, w, h] = canvas("depth"), near = (side) => { let sum = 0; return side.slice(0, 60).map((l) => [l[0], sum += Number(l[2])]); };
-  const b = near(bids), a = near(asks), all = [...b, ...a]; if (!all.length) return;
-  const low = Math.min(...all.map((x) => x[0])), high = Math.max(...all.map((x) => x[0])), most = Math.max(...all.map((x) => x[1]));
-  const x = (p) => high === low ? w / 2 : (p - low) / (high - low) * w, y = (q) => h - 6 - q / most * (h - 20);
+  const [g, w, full] = canvas("depth"), h = full - 16;
+  if (!bids.length && !asks.length) return;
+  // As far on either side as the nearer side's tenth level or so: one order far out must not squeeze the rest.
+  const middle = bids.length && asks.length ? (bids[0][0] + asks[0][0]) / 2 : (bids[0] ?? asks[0])[0];
+  const reach = Math.max(...[bids, asks].map((s) => s.length ? Math.abs(s[Math.min(s.length, 12) - 1][0] - middle) : 0), middle * 1e-4) * 1.05;
+  const near = (side) => { let sum = 0; return side.filter((l) => Math.abs(l[0] - middle) <= reach).map((l) => [l[0], sum += Number(l[2])]); };
+  const b = near(bids), a = near(asks), low = middle - reach, high = middle + reach, most = Math.max(...[...b, ...a].map((x) => x[1]));
+  const x = (p) => (p - low) / (high - low) * w, y = (q) => h - q / most * (h - 14);
+  for (const [p, at, align] of [[low, 0, "left"], [middle, w / 2, "center"], [high, w, "right"]]) label(g, p.toFixed(2), at, full - 3, align);
   for (const [side, kind] of [[b, "buy"], [a, "sell"]]) {
     if (!side.length) continue;
     const path = new Path2D(); path.moveTo(x(side[0][0]), h);
@@ -80,9 +96,12 @@ function drawDepth(bids, asks) {
   }
 }
 function drawCandles() {
-  const [g, w, h] = canvas("candles"); if (!candles.length) return;
+  const [g, wide, h] = canvas("candles"), w = wide - 62; if (!candles.length) return;
   const low = Math.min(...candles.map((c) => c.low)), high = Math.max(...candles.map((c) => c.high)), span = high - low || 1;
   const y = (p) => 10 + (high - p) / span * (h - 24), step = Math.min(14, w / candles.length), up = colour("buy"), down = colour("sell");
+  for (const p of [high, (high + low) / 2, low]) {
+    g.fillStyle = colour("grid"); g.fillRect(0, Math.round(y(p)), w, 1); label(g, p.toFixed(2), wide, y(p) + 4, "right");
+  }
   candles.forEach((c, i) => {
     const x = w - (candles.length - i) * step; g.fillStyle = c.close >= c.open ? up : down;
     g.fillRect(x + step / 2 - .5, y(c.high), 1, Math.max(1, y(c.low) - y(c.high)));
@@ -90,7 +109,7 @@ function drawCandles() {
   });
 }
 async function choose(name) {
-  listen("unsubscribe"); symbol = name; book = { bids: new Map(), asks: new Map() };
+  listen("unsubscribe"); symbol = name; $("ticket").price.value = ""; book = { bids: new Map(), asks: new Map() };
   const [, t] = await json(`/v1/trades/${symbol}?limit=40`), [, k] = await json(`/v1/klines/${symbol}?limit=80`);
   tape = t.trades ?? []; candles = (k.klines ?? []).map((c) => ({ start: c.open_time.slice(0, 16), open: +c.open, high: +c.high, low: +c.low, close: +c.close }));
   listen("subscribe"); draw();
