@@ -53,7 +53,10 @@ class Page:
     def open(self, url: str, scheme: str = "light", width: int = 1280, height: int = 800) -> None:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.call("Page.navigate", url="about:blank")
+        self.until("location.href === 'about:blank' && document.readyState === 'complete'")
         self.call("Page.navigate", url=url)
+        self.until(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def value(self, expression: str) -> Any:
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
@@ -74,7 +77,7 @@ class Page:
         """Press and release a key: a character, or Enter or Tab."""
         codes = {"Enter": 13, "Tab": 9}
         text = {"Enter": "\r", "Tab": ""}.get(name, name)
-        down: dict[str, Any] = {"key": name, "windowsVirtualKeyCode": codes.get(name, ord(name[0].upper()))}
+        down: dict[str, Any] = {"key": name, "windowsVirtualKeyCode": codes.get(name) or (ord(name.upper()) if name.isalnum() else 0)}
         self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **down)
         self.call("Input.dispatchKeyEvent", type="keyUp", **down)
 
