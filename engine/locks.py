@@ -43,12 +43,12 @@ class Locks:
             os.close(descriptor)
 
     @asynccontextmanager
-    async def awaited(self, name: str) -> AsyncIterator[None]:
+    async def awaited(self, name: str, *, shared: bool = False) -> AsyncIterator[None]:
         """The lock, waited for without holding a thread: its holder may need one to come to an end."""
         import asyncio
 
         pause = 0.01
-        while (descriptor := self.take(name, wait=False)) is None:
+        while (descriptor := self.take(name, shared=shared, wait=False)) is None:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.2)
         try:

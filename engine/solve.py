@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import os
 import posixpath
@@ -22,6 +21,7 @@ from engine.owners import resolve_owner
 from engine.patterns import Patterns, gitignore
 from engine.secrets import Secrets
 from engine.store import Store
+from engine.threads import left_behind
 from engine.tools import Tools, tools
 from engine.tree import BEGINNING, EMPTY, Entry, file_entry, link_entry
 from engine.trees import Trees, parts_of
@@ -138,7 +138,7 @@ class Solver:
         return await asyncio.to_thread(folders.take_file, self.store, file, found)
 
     async def _http(self, url: str, checksum: str, mode: int, nonce: int) -> Entry:
-        return await asyncio.to_thread(download.http, self.store, url, checksum, mode)
+        return await left_behind(lambda: download.http(self.store, url, checksum, mode))
 
     # trees
 
@@ -317,8 +317,9 @@ class Solver:
         """An image of a registry, pulled once a session."""
         from engine.registry import pull
 
-        work = functools.partial(asyncio.to_thread, pull, self, reference, platform)
-        image: Pulled = await self.once(f"pull {platform} {reference}", work)
+        image: Pulled = await self.once(
+            f"pull {platform} {reference}", lambda: left_behind(lambda: pull(self, reference, platform))
+        )
         return image
 
     async def _tarball(self, *roots: Entry, images: list[Any], docker: bool, compression: str) -> Entry:

@@ -10,12 +10,13 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from engine import clock, folders, layers, limits, sandbox
+from engine import clock, folders, layers, limits, sandbox, volumes
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
-from engine.graph import CacheVolume, Container, Exec, Mount
+from engine.graph import Container, Exec
 from engine.network import SHARED, Place, hosts_file, resolv_conf
 from engine.owners import UnknownUser, home_of, resolve_owner, user_of
 from engine.secrets import Scrubber
@@ -60,12 +61,11 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
         if (known := _recall(solver, key)) is not None:
             solver.on_event(Event("cached", stage, name))
             return known
-        await _fill_volumes(solver, box)
-        async with beside(solver, box) as (place, hosts), solver.slots:
+        async with volumes.turns(solver, box) as taken, beside(solver, box) as (place, hosts), solver.slots:
             solver.on_event(Event("started", stage, name))
             began = time.monotonic()
             try:
-                outcome = await _run(solver, step, root, sources, place, hosts, stage, name)
+                outcome = await _run(solver, step, root, sources, place, hosts, taken, stage, name)
             except BaseException as error:
                 solver.on_event(Event("failed", stage, name, time.monotonic() - began))
                 if isinstance(error, OSError):
@@ -149,37 +149,6 @@ def _missing_parents(solver: Solver, root: Entry, at: str) -> set[str]:
     return out
 
 
-def _volume_folder(solver: Solver, volume: CacheVolume) -> Path:
-    return solver.store.root / "volumes" / hashlib.sha256(volume.key.encode()).hexdigest()[:24]
-
-
-async def _fill_volumes(solver: Solver, box: Container) -> None:
-    """Solve what new volumes begin with, before the step takes a slot: the steps that make it need slots themselves."""
-    for mount in box.mounts:
-        volume = mount.volume
-        if volume is not None and volume.source is not None and not _volume_folder(solver, volume).is_dir():
-            await solver.solve(volume.source)
-
-
-async def _volume(solver: Solver, mount: Mount, owner: tuple[int, int] | None) -> Path:
-    assert mount.volume is not None
-    folder = _volume_folder(solver, mount.volume)
-    with solver.store.gate():
-        solver.store.hold("v " + folder.name)
-        there = folder.is_dir()
-    solver.store.index.use_volume(folder.name, mount.volume.key)
-    if not there:
-        staged = solver.store.folder()
-        if mount.volume.source is not None:
-            folders.export(solver.store, await solver.solve(mount.volume.source), staged)
-        os.chmod(staged, 0o755)
-        if owner is not None and owns_users():
-            os.chown(staged, *owner)
-        with contextlib.suppress(OSError):
-            os.rename(staged, folder)
-    return folder
-
-
 async def prepare(
     solver: Solver,
     box: Container,
@@ -188,6 +157,7 @@ async def prepare(
     work: Path,
     place: Place,
     hosts: list[tuple[str, str]],
+    taken: volumes.Turns = MappingProxyType({}),
 ) -> tuple[list[sandbox.Mount], dict[str, tuple[Path, Entry]], set[str]]:
     """Mounts of a step; ``{place: (upper folder, tree before)}`` of those that can change; made mount points."""
     mounts: list[sandbox.Mount] = []
@@ -234,7 +204,8 @@ async def prepare(
                 os.chown(copy, *owner)
             mounts.append(sandbox.Bind(mount.at, copy))
         elif mount.kind == "cache":
-            mounts.append(sandbox.Bind(mount.at, await _volume(solver, mount, owner)))
+            assert mount.volume is not None
+            mounts.append(sandbox.Bind(mount.at, await volumes.folder_of(solver, mount.volume, owner, taken)))
         elif mount.kind == "temp":
             mounts.append(sandbox.Temporary(mount.at, mount.size))
         elif mount.kind == "secret":
@@ -253,6 +224,7 @@ async def _run(
     sources: dict[str, Entry],
     place: Place,
     hosts: list[tuple[str, str]],
+    taken: volumes.Turns,
     stage: str,
     name: str,
 ) -> dict[str, Any]:
@@ -265,7 +237,7 @@ async def _run(
         raise ExecFailed(step.args, 1, "", str(error), str(error)) from None
     work = solver.store.folder()
     try:
-        mounts, uppers, stubs = await prepare(solver, box, root, sources, work, place, hosts)
+        mounts, uppers, stubs = await prepare(solver, box, root, sources, work, place, hosts, taken)
         environment = {"HOME": home_of(solver.store, solver.trees, root, uid), **environment_of(solver, box)}
         if seconds := clock.ahead():
             library, variables = await asyncio.to_thread(clock.moved, solver.store, seconds)

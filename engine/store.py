@@ -101,7 +101,9 @@ class Store:
     def close(self) -> None:
         self.index.close()
         remove_tree(self.tmp)
-        os.close(self._holding)
+        # A thread that was left behind finds no descriptor, not another file's under the same number.
+        holding, self._holding = self._holding, -1
+        os.close(holding)
         os.close(self._alive)
 
     def folder(self) -> Path:

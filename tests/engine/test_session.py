@@ -6,6 +6,8 @@ import base64
 import http.client
 import json
 import random
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,3 +131,19 @@ def test_a_refused_field_is_named_before_anything_runs(session: Session) -> None
         session, {"query": '{ container { withExec(args: ["x"], insecureRootCapabilities: true) { stdout } } }'}
     )
     assert "Container.withExec(insecureRootCapabilities)" in text
+
+
+def test_a_session_ends_at_once_though_a_download_is_under_way(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/file"
+        with serve() as running:
+            query = {"query": f'{{ http(url: "{url}") {{ size }} }}'}
+            token = base64.b64encode(f"{running.token}:".encode()).decode()
+            connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
+            given = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+            connection.request("POST", "/query", json.dumps(query), given)
+            assert silent.accept()
+            began = time.monotonic()
+        assert time.monotonic() - began < 20
+        connection.close()
