@@ -100,8 +100,10 @@ def _debian(locked: lock.Lock, stage: str) -> Iterator[Material]:
         for kind, sha256 in (("InRelease", index.release), (f"Packages.xz {index.architecture}", index.index)):
             name = f"{index.archive} {index.suite} {kind}"
             ref = "urn:pipelines:archive:" + f"{index.archive}:{index.suite}:{index.timestamp}:{kind}".replace(" ", ":")
-            note = ("signed", "OpenPGP") if kind == "InRelease" else ("release", f"sha256:{index.release}")
-            yield Material(ref, "data", name, index.timestamp, "", sha256, "", (stage,), (note,))
+            # `verify` takes the age of an image's base from archiveTimestamp.
+            signed = (("archiveTimestamp", index.timestamp), ("signed", "OpenPGP"))
+            notes = signed if kind == "InRelease" else (("release", f"sha256:{index.release}"),)
+            yield Material(ref, "data", name, index.timestamp, "", sha256, "", (stage,), notes)
     for package in locked.packages:
         if stage == "seed" and package.name != "busybox-static":
             continue

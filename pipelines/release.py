@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -17,19 +16,17 @@ HERE = Path(__file__).resolve().parent.parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-from pipelines import attestations, config, places  # noqa: E402
+from pipelines import attestations, config, places, signers  # noqa: E402
 from pipelines.errors import PipelineError  # noqa: E402
-from registry import copy, reference  # noqa: E402
+from registry import content, copy, reference  # noqa: E402
 from registry.content import Manifest  # noqa: E402
 from registry.errors import RegistryError  # noqa: E402
 from registry.layout import Layout  # noqa: E402
 from registry.remote import Remote  # noqa: E402
 from sbom import statements  # noqa: E402
-from signing import attachment, keyless, keys, kms, legacy  # noqa: E402
+from signing import attachment, keyless, legacy  # noqa: E402
 from signing.bundle import Bundle  # noqa: E402
 from signing.errors import SigningError  # noqa: E402
-
-Signer = keys.KeySigner | kms.CosignSigner | keyless.KeylessSigner
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -48,14 +45,16 @@ def arguments() -> argparse.ArgumentParser:
         "--to", action="append", metavar="HOST/PATH", help="repositories, instead of the configured ones"
     )
     parser.add_argument("--tag", action="append", help="tags; images other than the first get -TARGET behind it")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would go where under which tags, look whether it may; send nothing",
+    )
     parser.add_argument("--move-tags", action="store_true", help="a tag that points at something else is moved")
     parser.add_argument("--accept-incomplete-scan", default="", metavar="REASON", help="release; the reason is signed")
     parser.add_argument("--output", type=Path, help="layouts with all that was attached (default: DIST/released)")
     parser.add_argument("--json", action="store_true", help="print what was released as JSON")
-    group = parser.add_argument_group("who signs")
-    group.add_argument("--key", help="PEM file, or a reference such as awskms:// that cosign can reach")
-    group.add_argument("--identity-token", metavar="env:NAME|file:PATH", help="OIDC token; else the one of this place")
-    group.add_argument("--trust-config", type=Path, help="a private Sigstore (clienttrustconfig.v0.1+json)")
+    group = signers.add_options(parser)
     group.add_argument("--legacy-signatures", action="store_true", help="cosign's older form too, by key only")
     places.add_options(parser)
     return parser
@@ -79,29 +78,6 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def signer(options: argparse.Namespace) -> Signer:
-    """Who signs: a key, a key in a service, or an identity."""
-    if options.key and kms.is_reference(options.key):
-        return kms.signer(options.key)
-    if options.key:
-        try:
-            data = Path(options.key).read_bytes()
-        except OSError as error:
-            raise SigningError(f"{options.key}: {error.strerror}") from None
-        return keys.private(data, os.environ.get("COSIGN_PASSWORD", ""), options.key)
-    if options.legacy_signatures:
-        raise SigningError("--legacy-signatures are made by a key; give --key")
-    kind, _, name = (options.identity_token or "").partition(":")
-    try:
-        if not kind:
-            token = keyless.ambient_token()
-        else:
-            token = os.environ[name] if kind == "env" else Path({"file": name}[kind]).read_text().strip()
-    except (KeyError, OSError):
-        raise SigningError("--identity-token is env:NAME of a variable that is set, or file:PATH of a file") from None
-    return keyless.KeylessSigner(token, options.trust_config)
-
-
 def release(options: argparse.Namespace) -> dict[str, Any]:
     """Release, as the options say; what was released, by target.
 
@@ -120,17 +96,29 @@ def release(options: argparse.Namespace) -> dict[str, Any]:
     if not tags:
         raise PipelineError("there is no tag: set a version in [project], or give --tag")
     targets = config.targets(options.target)
+    named = {
+        target: [each if not place else f"{each}-{target}" for each in tags] for place, target in enumerate(targets)
+    }
+    where = ", ".join(f"{each}:{name}" for each in repositories for names in named.values() for name in names)
+    source = "--to" if options.to else f"publish in [tool.pipelines] of {project.root / 'pyproject.toml'}"
+    _tell(f"   goes to  {where}  (from {source})")
     verdict = attestations.gate(dist, options.accept_incomplete_scan, datetime.now(UTC))
-    who = signer(options)
+    if options.legacy_signatures and not options.key:
+        raise SigningError("--legacy-signatures are made by a key; give --key")
+    who = None if options.dry_run else signers.signer(options)
     settings = places.settings(options)
     released: dict[str, Any] = {}
     with ExitStack() as stack:
         remotes = [stack.enter_context(Remote(each, settings)).for_writing() for each in repositories]
-        for place, target in enumerate(targets):
-            names = [each if place == 0 else f"{each}-{target}" for each in tags]
+        for target, names in named.items():
+            layout = Layout(dist / target)
+            if who is None:
+                released[target] = _planned(layout, dist, target, remotes, names, verdict, options)
+                continue
             staged = Layout((options.output or dist / "released") / target, create=True)
-            released[target] = _one(Layout(dist / target), dist, target, staged, remotes, names, who, verdict, options)
+            released[target] = _one(layout, dist, target, staged, remotes, names, who, verdict, options)
     return {
+        "dry run": options.dry_run,
         "images": released,
         "seconds": round(time.monotonic() - began, 2),
         "to": [str(each) for each in repositories],
@@ -144,14 +132,12 @@ def _one(
     staged: Layout,
     remotes: Sequence[Remote],
     names: Sequence[str],
-    who: Signer,
+    who: signers.Signer,
     verdict: dict[str, Any],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
     image = copy.graph(source, source.resolve(None))
-    said, absent = attestations.of(dist, target, str(image.root.digest), verdict)
-    for each in absent:
-        _tell(f"    note  {each} is not there: not attested")
+    said, absent = _said(image, dist, target, verdict)
     for remote in remotes:
         for name in names:
             copy.may_tag(remote, name, image.root, options.move_tags)
@@ -160,16 +146,16 @@ def _one(
     # Read back from everywhere; only now is anything signed.
     copy.send(image, source, staged)
     staged.tag(names[0], image.root)
-    about = [(each, kind) for each in image.manifests for kind in (said if each is image.root else said[:1])]
-    made = _signed(staged, about, who)
+    made = _signed(staged, [(each, kind) for each in image.manifests for kind in said[str(each.digest)]], who)
     for remote in remotes:
         for bundle in made:
             copy.send(copy.graph(staged, bundle.descriptor), staged, remote, tell=_tell)
         if options.legacy_signatures and not isinstance(who, keyless.KeylessSigner):
-            legacy.signature(remote, image.root.digest, str(remote), who.raw)
-            older = [each for each in said if each.predicate_type != statements.COSIGN_SIGNATURE]
-            bundles = [(each.predicate_type, who.sign(statements.encode(each))) for each in older]
-            legacy.attestations(remote, image.root.digest, bundles)
+            for each in image.manifests:
+                legacy.signature(remote, each.digest, str(remote), who.raw)
+                older = [one for one in said[str(each.digest)] if one.predicate_type != statements.COSIGN_SIGNATURE]
+                bundles = [(one.predicate_type, who.sign(statements.encode(one))) for one in older]
+                legacy.attestations(remote, each.digest, bundles)
     for remote in remotes:
         for name in names:
             if copy.may_tag(remote, name, image.root, options.move_tags):
@@ -182,28 +168,78 @@ def _one(
     }
 
 
-def _signed(staged: Layout, about: Sequence[tuple[Manifest, statements.Statement]], who: Signer) -> list[Manifest]:
+def _said(
+    image: copy.Graph, dist: Path, target: str, verdict: dict[str, Any]
+) -> tuple[dict[str, list[statements.Statement]], list[str]]:
+    """What is said of each manifest, by its digest, and the names of what the build left out.
+
+    Of an index the signature and the verdict; of each image in it what the build left under TARGET-ARCHITECTURE.
+    """
+    said: dict[str, list[statements.Statement]] = {}
+    absent: list[str] = []
+    architectures = {}
+    for index in image.manifests:
+        for each in json.loads(index.data).get("manifests", ()):
+            platform = each.get("platform") or {}
+            words = [platform.get("architecture", ""), platform.get("variant", "")]
+            architectures[each["digest"]] = "-".join(str(word) for word in words if word)
+    for each in image.manifests:
+        digest = str(each.digest)
+        if each.media_type in content.INDEXES:
+            said[digest] = [
+                statements.build([digest], statements.COSIGN_SIGNATURE, {}),
+                statements.build([digest], statements.SCAN_VERDICT, verdict),
+            ]
+            continue
+        name = f"{target}-{architectures[digest]}" if architectures.get(digest) else target
+        said[digest], missing = attestations.of(dist, name, digest, verdict)
+        absent += missing
+    for one in absent:
+        _tell(f"      note  {one} is not there: not attested")
+    return said, absent
+
+
+def _planned(
+    source: Layout,
+    dist: Path,
+    target: str,
+    remotes: Sequence[Remote],
+    names: Sequence[str],
+    verdict: dict[str, Any],
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """What a release would do: nothing is signed and nothing is sent."""
+    image = copy.graph(source, source.resolve(None))
+    said, absent = _said(image, dist, target, verdict)
+    for remote in remotes:
+        missing = [each for each in image.blobs if not remote.has(each)]
+        size = sum(each.size for each in missing)
+        _tell(f"     sends  {remote}  {len(missing)} of {len(image.blobs)} blobs, {size / 1e6:.1f} MB")
+        for name in names:
+            moved = copy.may_tag(remote, name, image.root, options.move_tags)
+            _tell(f"{'sets' if moved else 'has':>10}  {remote}:{name} {image.root.digest}")
+    return {
+        "digest": str(image.root.digest),
+        "tags": list(names),
+        "attached": {digest: [each.predicate_type for each in listed] for digest, listed in said.items()},
+        "not attested": absent,
+    }
+
+
+def _signed(
+    staged: Layout, about: Sequence[tuple[Manifest, statements.Statement]], who: signers.Signer
+) -> list[Manifest]:
     """Sign, except what an interrupted release has signed already; all ends up in the staged layout."""
-    there = {}
+    there: dict[bytes, Bundle] = {}
     for subject in {str(each.digest): each for each, _ in about}.values():
         for found in attachment.find(staged, subject.digest):
-            if found.bundle:
+            if found.bundle and found.bundle.certificate:
                 there[found.bundle.envelope.payload] = found.bundle
-    wanted = []
-    for subject, said in about:
-        own = (
-            said
-            if said.is_about(str(subject.digest))
-            else statements.build([str(subject.digest)], said.predicate_type, said.predicate)
-        )
-        wanted.append((subject, own.predicate_type, statements.encode(own)))
-    bundles: dict[bytes, Bundle] = {}
-    if isinstance(who, keyless.KeylessSigner):
-        missing = [payload for _, _, payload in wanted if payload not in there]
-        made = who.sign_all(missing) if missing else []
-        bundles = {**there, **dict(zip(missing, made, strict=True))}
-    else:
-        bundles = {payload: who.sign(payload) for _, _, payload in wanted}
+    wanted = [(subject, said.predicate_type, statements.encode(said)) for subject, said in about]
+    # A key gives the same bytes again, so that only an identity's are kept.
+    kept = there if isinstance(who, keyless.KeylessSigner) else {}
+    missing = [payload for _, _, payload in wanted if payload not in kept]
+    bundles = {**kept, **dict(zip(missing, signers.sign_all(who, missing), strict=True))}
     return [attachment.attach(staged, subject, bundles[payload], kind) for subject, kind, payload in wanted]
 
 
@@ -212,6 +248,8 @@ def _table(done: dict[str, Any]) -> str:
         f"{target}  {each['digest']}  {', '.join(each['tags'])}  {len(each['attached'])} signatures and attestations"
         for target, each in done["images"].items()
     ]
+    if done["dry run"]:
+        return "\n".join([*lines, f"nothing was sent; without --dry-run it goes to {', '.join(done['to'])}"])
     return "\n".join([*lines, f"released to {', '.join(done['to'])} in {done['seconds']} s"])
 
 

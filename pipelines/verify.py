@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,20 @@ HERE = Path(__file__).resolve().parent.parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-from pipelines import places  # noqa: E402
-from registry import content, place  # noqa: E402
+from images.digest import Digest  # noqa: E402
+from pipelines import contents, places, rebuild, signers  # noqa: E402
+from pipelines.errors import PipelineError  # noqa: E402
+from registry import content, copy, place  # noqa: E402
+from registry.content import Manifest, Source  # noqa: E402
 from registry.errors import Corrupt, Denied, Interrupted, NotFound, RegistryError  # noqa: E402
+from registry.layout import Layout  # noqa: E402
+from registry.reference import Reference  # noqa: E402
+from registry.remote import Remote  # noqa: E402
+from sbom import check, inventory, statements  # noqa: E402
+from sbom.errors import SbomError  # noqa: E402
+from signing import attachment  # noqa: E402
 from signing.errors import SigningError  # noqa: E402
-from verification import collect, decide  # noqa: E402
+from verification import collect, decide, summary  # noqa: E402
 from verification import policy as policies  # noqa: E402
 from verification.errors import PolicyError  # noqa: E402
 
@@ -35,17 +47,27 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("image", help="HOST/PATH:TAG or @DIGEST, a layout folder[:TAG], or a tar of one")
     parser.add_argument("--policy", type=Path, required=True, help="TOML file; a policy without rules is refused")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    parser.add_argument(
+        "--rebuild",
+        metavar="SOURCE",
+        help="a folder or address that git can clone: the revision of the provenance is built again, by its own pipelines, "
+        "and has to give the same digest; minutes, and it runs what that revision says",
+    )
+    parser.add_argument("--summary", action="store_true", help="sign that the rebuild gave the same, and put it beside")
+    signers.add_options(parser)
     places.add_options(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
+    if options.summary and not options.rebuild:
+        return _stop("--summary says what a rebuild gave; give --rebuild SOURCE", UNUSABLE)
     try:
         verdict = verify(options.image, policies.read(options.policy), options, datetime.now(UTC))
     except PolicyError as error:
         return _stop(error, UNUSABLE)
-    except (Corrupt, SigningError) as error:
+    except (Corrupt, SigningError, PipelineError) as error:
         return _stop(error, REFUSED)
     except (NotFound, Denied, Interrupted) as error:
         return _stop(error, UNREACHABLE)
@@ -68,15 +90,26 @@ def verify(image: str, policy: policies.Policy, options: argparse.Namespace, now
     Raises:
         PolicyError: a key of the policy cannot be read.
         RegistryError: a part of the image is missing or corrupt.
+        PipelineError: it could not be built again.
     """
     trusted = collect.verifiers(policy)
     with place.source(place.parse(image), places.settings(options)) as (source, name):
         graph = collect.whole(source, source.resolve(name))
         found = {}
         for each in graph.manifests:
-            # An index holds no software: it has to be signed, and each image in it has to pass the whole policy.
-            asked = policies.Policy(policy.signers) if each.media_type in content.INDEXES else policy
-            found[str(each.digest)] = decide.decide(asked, collect.evidence(source, each, trusted), now)
+            if each.media_type in content.INDEXES:
+                # An index holds no software: it has to be signed, and each image in it has to pass the whole policy.
+                known = collect.evidence(source, each, trusted)
+                found[str(each.digest)] = decide.decide(policies.Policy(policy.signers), known, now)
+                continue
+            with ExitStack() as stack:
+                recomputed = _recomputed(source, each, stack) if policy.sbom else None
+                known = collect.evidence(source, each, trusted, recomputed)
+                if options.rebuild:
+                    known = replace(known, rebuilt=rebuild.digest(_provenance(known).predicate, options.rebuild))
+                found[str(each.digest)] = decide.decide(policy, known, now)
+            if options.summary and decide.passed(found[str(each.digest)]):
+                _summarise(image, each, known, options, now)
     return {
         "image": image,
         "digest": str(graph.root.digest),
@@ -86,6 +119,53 @@ def verify(image: str, policy: policies.Policy, options: argparse.Namespace, now
             for digest, checks in found.items()
         },
     }
+
+
+def _recomputed(source: Source, image: Manifest, stack: ExitStack) -> collect.Differences | None:
+    """What compares an SBOM with an image's own files; None where they cannot be read."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
+    layout = Layout(folder, create=True)
+    copy.send(copy.graph(source, image.descriptor), source, layout)
+    layout.tag("", image)
+    try:
+        found = contents.read(folder)
+        listed = inventory.take(found)
+    except (PipelineError, SbomError):
+        return None
+
+    def differences(document: Mapping[str, Any]) -> Sequence[str]:
+        try:
+            return check.differences(dict(document), listed, found)
+        except (AttributeError, KeyError, TypeError) as error:
+            return [f"it is no CycloneDX document that can be compared ({type(error).__name__})"]
+
+    return differences
+
+
+def _provenance(known: decide.Evidence) -> statements.Statement:
+    found = [each.statement for each in known.said if each.statement.predicate_type == statements.SLSA_PROVENANCE]
+    if not found:
+        raise PipelineError(
+            f"{known.digest} has no provenance by anyone whom the policy trusts: what should be rebuilt?"
+        )
+    return found[0]
+
+
+def _summarise(
+    image: str, manifest: Manifest, known: decide.Evidence, options: argparse.Namespace, now: datetime
+) -> None:
+    """Sign that an image was rebuilt, and put it beside the image."""
+    followed = statements.encode(_provenance(known))
+    said = summary.of_rebuild(known.digest, image, str(Digest.of(followed)), now)
+    bundle = signers.sign_all(signers.signer(options), [statements.encode(said)])[0]
+    where = place.parse(image)
+    if isinstance(where, Reference):
+        with Remote(where.repository, places.settings(options)) as remote:
+            attachment.attach(remote.for_writing(), manifest, bundle, said.predicate_type)
+    elif place.is_tar(where.path):
+        raise SigningError(f"{where.path}: nothing can be put into a tar; give a layout folder or a registry")
+    else:
+        attachment.attach(Layout(where.path), manifest, bundle, said.predicate_type)
 
 
 def _table(verdict: dict[str, Any]) -> str:

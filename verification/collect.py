@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from registry import copy
 from registry.content import Descriptor, Manifest, Source
@@ -11,6 +12,8 @@ from signing.errors import SigningError
 from verification.decide import Evidence
 from verification.errors import PolicyError
 from verification.policy import Policy
+
+Differences = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
 def verifiers(policy: Policy) -> list[trust.Verifier]:
@@ -42,7 +45,9 @@ def whole(source: Source, root: Descriptor) -> copy.Graph:
     return graph
 
 
-def evidence(source: Source, image: Manifest, trusted: Sequence[trust.Verifier]) -> Evidence:
+def evidence(
+    source: Source, image: Manifest, trusted: Sequence[trust.Verifier], differences: Differences | None = None
+) -> Evidence:
     """What is said of one manifest by those who may, and what was refused."""
     said, refused = [], []
     for each in attachment.find(source, image.digest):
@@ -58,4 +63,4 @@ def evidence(source: Source, image: Manifest, trusted: Sequence[trust.Verifier])
             said.append(found)
         else:
             refused.append(f"{each.manifest.digest}: it is about {', '.join(found.statement.subjects)}, another image")
-    return Evidence(str(image.digest), tuple(said), tuple(refused))
+    return Evidence(str(image.digest), tuple(said), tuple(refused), differences)

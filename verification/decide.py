@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sbom import statements
 from signing.trust import Signed
+from verification import summary
 from verification.policy import Policy, matches
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "not checked"
 _SKEW_DAYS = 1 / 24
+_NOT_ASKED = "the policy does not ask for it"
+_BASE = "runtime base"
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one image manifest: ``said`` is signed by who may sign, ``refused`` says what was not and why."""
+    """What is known of one image manifest: ``said`` is signed by who may sign, ``refused`` says what was not and why.
+
+    ``differences`` says in what an SBOM differs from the one that is computed from the image's own files; ``rebuilt`` is
+    the digest that a rebuild gave, if there was one.
+    """
 
     digest: str
     said: tuple[Signed, ...]
     refused: tuple[str, ...] = ()
+    differences: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
+    rebuilt: str = ""
 
 
 def decide(policy: Policy, known: Evidence, now: datetime) -> tuple[Check, ...]:
@@ -59,22 +69,58 @@ def _checks(policy: Policy, known: Evidence, now: datetime) -> Iterator[Check]:
     if policy.provenance:
         yield from _provenance(policy, known)
     else:
-        yield Check("provenance", SKIPPED, "the policy does not ask for it")
-    for name, asked, kind in (("sbom", policy.sbom, statements.CYCLONEDX), ("vex", policy.vex, statements.OPENVEX)):
-        if not asked:
-            yield Check(name, SKIPPED, "the policy does not ask for it")
-        elif found := _of(known, kind):
-            yield Check(name, PASSED, f"attested by {found[0].signer}")
-        else:
-            yield Check(name, FAILED, _missing(known, f"{name} attestation ({kind})"))
+        yield Check("provenance", SKIPPED, _NOT_ASKED)
+    yield _sbom(known) if policy.sbom else Check("sbom", SKIPPED, _NOT_ASKED)
+    if not policy.vex:
+        yield Check("vex", SKIPPED, _NOT_ASKED)
+    elif found := _of(known, statements.OPENVEX):
+        yield Check("vex", PASSED, f"attested by {found[0].signer}")
+    else:
+        yield Check("vex", FAILED, _missing(known, f"vex attestation ({statements.OPENVEX})"))
     if policy.scan:
         yield _scan(policy, known, now)
     else:
-        yield Check("scan", SKIPPED, "the policy does not ask for it")
+        yield Check("scan", SKIPPED, _NOT_ASKED)
     if policy.base_max_age is not None:
         yield _base(policy.base_max_age, known, now)
     else:
-        yield Check("base", SKIPPED, "the policy does not ask for it")
+        yield Check("base", SKIPPED, _NOT_ASKED)
+    if policy.rebuild or known.rebuilt:
+        yield _rebuild(known)
+    else:
+        yield Check("rebuild", SKIPPED, _NOT_ASKED)
+
+
+def _sbom(known: Evidence) -> Check:
+    """Recomputed, not believed: a signed document that is not true of the image is refused."""
+    found = _of(known, statements.CYCLONEDX)
+    if not found:
+        return Check("sbom", FAILED, _missing(known, f"sbom attestation ({statements.CYCLONEDX})"))
+    if known.differences is None:
+        return Check("sbom", FAILED, "the image's contents could not be read, so its SBOM could not be compared")
+    wrong: list[str] = []
+    for each in found:
+        if not (differs := known.differences(each.statement.predicate)):
+            return Check("sbom", PASSED, f"attested by {each.signer}, and what the image's files give")
+        wrong += differs
+    more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+    return Check("sbom", FAILED, f"the SBOM does not match the image: {'; '.join(wrong[:_SHOWN])}{more}")
+
+
+def _rebuild(known: Evidence) -> Check:
+    if known.rebuilt:
+        same = known.rebuilt == known.digest
+        return Check(
+            "rebuild", PASSED if same else FAILED, f"a rebuild gave {known.rebuilt if not same else 'the same digest'}"
+        )
+    problems = []
+    for each in _of(known, statements.VERIFICATION_SUMMARY):
+        if not (problem := summary.problem(each.statement.predicate)):
+            return Check("rebuild", PASSED, f"{each.signer} has rebuilt it to the same digest")
+        problems.append(problem)
+    if problems:
+        return Check("rebuild", FAILED, "; ".join(problems))
+    return Check("rebuild", FAILED, _missing(known, f"verification summary ({statements.VERIFICATION_SUMMARY})"))
 
 
 def _missing(known: Evidence, what: str) -> str:
@@ -94,7 +140,7 @@ def _provenance(policy: Policy, known: Evidence) -> Iterator[Check]:
         return
     problems = []
     for each in found:
-        facts = _facts(each.statement.predicate)
+        facts = source_of(each.statement.predicate)
         wrong = [
             f"{name} is {facts[name] or 'not told'}, and has to be {' or '.join(wanted)}"
             for name in ("builder", "repository", "revision", "workflow")
@@ -107,7 +153,7 @@ def _provenance(policy: Policy, known: Evidence) -> Iterator[Check]:
     yield Check("provenance", FAILED, " | ".join(problems))
 
 
-def _facts(predicate: Mapping[str, Any]) -> dict[str, str]:
+def source_of(predicate: Mapping[str, Any]) -> dict[str, str]:
     """Builder, repository, revision and workflow, as SLSA v1 provenance tells them; empty where it does not."""
     builder = _text(predicate, "runDetails", "builder", "id")
     uri = _text(predicate, "buildDefinition", "externalParameters", "source")
@@ -170,6 +216,8 @@ def _base(limit: float, known: Evidence, now: datetime) -> Check:
     times = []
     for each in _of(known, statements.SLSA_PROVENANCE):
         for material in _list(each.statement.predicate, "buildDefinition", "resolvedDependencies"):
+            if _BASE not in _list(material, "annotations", "stages"):
+                continue
             if when := _when(_text(material, "annotations", "archiveTimestamp")):
                 times.append(when)
     if not times:

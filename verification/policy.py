@@ -44,17 +44,19 @@ class Policy:
     accept_incomplete_scan: bool = False
     scan_max_age: float | None = None
     base_max_age: float | None = None
+    rebuild: bool = False
     summary: str = field(default="", compare=False)
 
 
 _KEYS = {
-    "": {"signer", "provenance", "sbom", "vex", "scan", "base"},
+    "": {"signer", "provenance", "sbom", "vex", "scan", "base", "rebuild"},
     "signer": {"key", "identity", "issuer", "trusted-root"},
     "provenance": {"builder", "repository", "revision", "workflow"},
     "sbom": {"required"},
     "vex": {"required"},
     "scan": {"required", "accept-incomplete", "max-age-days"},
     "base": {"max-age-days"},
+    "rebuild": {"required"},
 }
 
 
@@ -76,7 +78,7 @@ def parse(value: Mapping[str, Any], path: Path) -> Policy:
     """A policy from its table; raises PolicyError for a key that is unknown, missing or mistyped."""
     _known(value, "", path)
     signers = _signers(value.get("signer"), path)
-    tables = {name: _table(value, name, path) for name in ("provenance", "sbom", "vex", "scan", "base")}
+    tables = {name: _table(value, name, path) for name in _KEYS if name not in ("", "signer")}
     provenance = None
     if (table := tables["provenance"]) is not None:
         rules = {name: _words(table, name, path) for name in _KEYS["provenance"]}
@@ -93,6 +95,7 @@ def parse(value: Mapping[str, Any], path: Path) -> Policy:
         scan is not None and _flag(scan, "accept-incomplete", path),
         _days(scan, "scan", path),
         _days(base, "base", path),
+        _required(tables["rebuild"], "rebuild", path),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import socket
 import ssl
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.parts.certificates import Certificates
+from tests.parts.tokens import Tokens
 
 _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "upgrade", "te", "trailer")
 
@@ -46,6 +48,7 @@ class Proxy:
         self.upstream = upstream
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, int]] = []
+        self.tokens: Tokens | None = None
         self._lock = threading.Lock()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificates.certificate, certificates.key)
@@ -104,6 +107,9 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_GET
 
     def _pass_on(self) -> None:
+        if self.owner.tokens and self.path.startswith("/token"):
+            status, value = self.owner.tokens.answer(self.path, self.headers.get("Authorization", ""))
+            return self._answer(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
         fault = self.owner.fault(self.command, self.path) or Fault("", 0)
         if fault.cut >= 0:
             for part in self._body(fault.cut):

@@ -27,6 +27,7 @@ from registry.credentials import Credentials
 from registry.transport import Patience, Settings
 from tests.parts.certificates import Certificates
 from tests.parts.proxy import Proxy
+from tests.parts.tokens import ISSUER, SERVICE, Tokens
 from tests.parts.toolbox import program
 
 USER = "publisher"
@@ -91,12 +92,21 @@ def _anyone() -> object:
 
 
 @contextmanager
-def without_referrers(folder: Path, certificates: Certificates, around: list[str] | None = None) -> Iterator[Registry]:
-    """Debian's docker-registry; ``around`` are words before its own, of a sandbox."""
+def without_referrers(
+    folder: Path, certificates: Certificates, around: list[str] | None = None, tokens: Tokens | None = None
+) -> Iterator[Registry]:
+    """Debian's docker-registry; ``around`` are words before its own, of a sandbox; ``tokens`` let in, or a password."""
     folder.mkdir(parents=True, exist_ok=True)
     storage, port = folder / "storage", free_port()
     storage.mkdir(exist_ok=True)
     (folder / "htpasswd").write_text(f"{USER}:{_BCRYPT}\n")
+    proxy = Proxy(f"https://127.0.0.1:{port}", certificates)
+    proxy.tokens = tokens
+    auth: dict[str, dict[str, str]] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    if tokens:
+        realm = f"https://{proxy.host}/token"
+        roots = str(certificates.authority)
+        auth = {"token": {"realm": realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": roots}}
     (folder / "config.yml").write_text(
         json.dumps(
             {
@@ -108,18 +118,17 @@ def without_referrers(folder: Path, certificates: Certificates, around: list[str
                     "secret": "of the tests",
                     "tls": {"certificate": str(certificates.certificate), "key": str(certificates.key)},
                 },
-                "auth": {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}},
+                "auth": auth,
             }
         )
     )
     words = [*(around or []), *program("docker-registry"), "serve", str(folder / "config.yml")]
     environment = {"OTEL_TRACES_EXPORTER": "none"}
-    with running(words, f"https://127.0.0.1:{port}/v2/", folder / "registry.log", environment):
-        proxy = Proxy(f"https://127.0.0.1:{port}", certificates)
-        try:
+    try:
+        with running(words, f"https://127.0.0.1:{port}/v2/", folder / "registry.log", environment):
             yield Registry(proxy.host, proxy, storage, False)
-        finally:
-            proxy.close()
+    finally:
+        proxy.close()
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pipelines import contents
 from registry.content import Manifest
-from sbom import statements
+from sbom import cyclonedx, inventory, statements
 from scanning import gate
 from scanning.policy import Policy
 from scanning.report import findings
@@ -61,13 +62,19 @@ def dist(folder: Path, seed: int, when: str, revision: str = REVISION, verdict: 
         "buildDefinition": {
             "buildType": "urn:pipelines:image:v1",
             "externalParameters": {"source": source, "target": "distroless"},
-            "resolvedDependencies": [{"uri": source, "digest": {"gitCommit": revision}}],
+            "resolvedDependencies": [
+                {"uri": source, "digest": {"gitCommit": revision}},
+                {
+                    "uri": "urn:pipelines:archive:debian:trixie:20251220T000000Z:InRelease",
+                    "annotations": {"archiveTimestamp": "20251220T000000Z", "stages": ["runtime base"]},
+                },
+            ],
         },
         "runDetails": {"builder": {"id": "urn:pipelines:builder:local"}},
     }
     provenance = statements.encode(statements.build([str(root.digest)], statements.SLSA_PROVENANCE, predicate))
-    component = {"type": "library", "name": "urllib3", "version": "2.8.0", "purl": "pkg:pypi/urllib3@2.8.0"}
-    bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": [component]}
+    found = contents.read(folder / "distroless")
+    bom = cyclonedx.document(inventory.take(found), found)
     vex = {
         "@context": "https://openvex.dev/ns/v0.2.0",
         "@id": "urn:test",

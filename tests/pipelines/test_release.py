@@ -5,35 +5,44 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import shutil
 import subprocess
-import sys
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import HERE
+from images.manifest import encode
+from registry import content, copy, reference
+from registry.errors import NotFound
+from registry.layout import Layout
+from registry.remote import Remote
 from tests.parts.certificates import Certificates
+from tests.parts.commands import command, words
 from tests.parts.outside import environment
-from tests.parts.registries import PASSWORD, USER, Registry
+from tests.parts.registries import Registry, settings
 from tests.parts.released import POLICY, REVISION, dist, key_files
 from tests.parts.toolbox import program, run
 
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def command(name: str, *words: object, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(HERE / "pipelines" / f"{name}.py"), *map(str, words)],
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **more},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+def release(folder: Path, *to: str, tag: str = "1", key: str = "key.pem") -> list[object]:
+    """The words of a release of ``folder/dist`` by the key beside it."""
+    words: list[object] = ["--from", folder / "dist", "--target", "distroless", "--tag", tag, "--key", folder / key]
+    for each in to:
+        words += ["--to", each]
+    return words
+
+
+def refused(place: object, folder: Path, says: str, **env: str) -> str:
+    """What verify says under ``folder/policy.toml``: that all is well, or ``says``."""
+    done = command("verify", place, "--policy", folder / "policy.toml", **env)
+    assert done.returncode == (1 if says else 0), done.stdout + done.stderr
+    assert says in done.stdout + done.stderr
+    return done.stdout
 
 
 def test_one_run_releases_to_two_registries_and_everybody_agrees(
@@ -44,41 +53,26 @@ def test_one_run_releases_to_two_registries_and_everybody_agrees(
     (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
     env = environment(tmp_path, plain_registry, certificates, new_registry)
     both = [f"{each.host}/team/app" for each in (plain_registry, new_registry)]
-    words = [
-        "--from",
-        tmp_path / "dist",
-        "--target",
-        "distroless",
-        "--tag",
-        "1.0",
-        "--key",
-        tmp_path / "key.pem",
-        "--json",
-    ]
-    for each in both:
-        words += ["--to", each]
-    first = command("release", *words, "--legacy-signatures", **env)
+    given = [*release(tmp_path, *both, tag="1.0"), "--json"]
+    first = command("release", *given, "--legacy-signatures", **env)
     assert first.returncode == 0, first.stderr
     told = json.loads(first.stdout)["images"]["distroless"]
     assert told["digest"] == str(root.digest)
     assert len(told["attached"]) == 5
-    again = command("release", *words, **env)
+    again = command("release", *given, **env)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["images"]["distroless"]["attached"] == told["attached"]
     assert "sent" not in again.stderr
     for each in both:
         for place in (f"{each}:1.0", f"{each}@{root.digest}"):
-            done = command("verify", place, "--policy", tmp_path / "policy.toml", "--json", **env)
-            assert done.returncode == 0, done.stdout + done.stderr
+            refused(place, tmp_path, "", **env)
     _others_agree(both, tmp_path, env)
     # To an air-gapped site, and from there.
     assert command("copy_image", f"{both[0]}:1.0", tmp_path / "site.tar", **env).returncode == 0
-    offline = command("verify", tmp_path / "site.tar", "--policy", tmp_path / "policy.toml")
-    assert offline.returncode == 0, offline.stdout + offline.stderr
+    refused(tmp_path / "site.tar", tmp_path, "")
     back = command("copy_image", tmp_path / "site.tar", f"{new_registry.host}/other/site:1.0", **env)
     assert back.returncode == 0, back.stderr
-    done = command("verify", f"{new_registry.host}/other/site:1.0", "--policy", tmp_path / "policy.toml", **env)
-    assert done.returncode == 0, done.stdout
+    refused(f"{new_registry.host}/other/site:1.0", tmp_path, "", **env)
 
 
 def _others_agree(places: list[str], folder: Path, env: dict[str, str]) -> None:
@@ -105,19 +99,8 @@ def test_cosign_3_accepts_signature_and_attestations(
     key_files(tmp_path)
     env = environment(tmp_path, registry, certificates)
     to = f"{registry.host}/team/three"
-    words = (
-        "--from",
-        tmp_path / "dist",
-        "--target",
-        "distroless",
-        "--tag",
-        "1.0",
-        "--key",
-        tmp_path / "key.pem",
-        "--to",
-        to,
-    )
-    assert command("release", *words, **env).returncode == 0
+    given = release(tmp_path, to, tag="1.0")
+    assert command("release", *given, **env).returncode == 0
     key = ["--key", str(tmp_path / "key.pub"), "--insecure-ignore-tlog=true", f"{to}:1.0"]
     run([cosign, "verify", *key], env)
     for kind in ("cyclonedx", "openvex", "slsaprovenance1", "https://in-toto.io/attestation/vulns/v0.2"):
@@ -133,24 +116,13 @@ def test_a_scan_that_did_not_pass_stops_a_release_before_anything_is_sent(
     key_files(tmp_path)
     env = environment(tmp_path, plain_registry, certificates)
     to = f"{plain_registry.host}/scan/{verdict}"
-    words = (
-        "--from",
-        tmp_path / "dist",
-        "--target",
-        "distroless",
-        "--tag",
-        "1",
-        "--key",
-        tmp_path / "key.pem",
-        "--to",
-        to,
-    )
-    done = command("release", *words, **env)
+    given = release(tmp_path, to)
+    done = command("release", *given, **env)
     assert (done.returncode, done.stdout) == (1, "")
     assert says in done.stderr
     assert plain_registry.proxy.seen(f"/v2/scan/{verdict}") == []
     if verdict == "incomplete":
-        done = command("release", *words, "--accept-incomplete-scan", "no database in the air gap", **env)
+        done = command("release", *given, "--accept-incomplete-scan", "no database in the air gap", **env)
         assert done.returncode == 0, done.stderr
         blobs = [each.read_bytes() for each in (tmp_path / "dist/released/distroless/blobs/sha256").iterdir()]
         payloads = [
@@ -158,54 +130,123 @@ def test_a_scan_that_did_not_pass_stops_a_release_before_anything_is_sent(
         ]
         assert any(b'"acceptedIncomplete":"no database in the air gap"' in each for each in payloads)
         (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
-        refused = command("verify", f"{to}:1", "--policy", tmp_path / "policy.toml", **env)
-        assert refused.returncode == 1
-        assert "the verdict is incomplete" in refused.stdout
+        refused(f"{to}:1", tmp_path, "the verdict is incomplete", **env)
 
 
-def test_a_password_and_a_key_are_in_no_file_log_or_process_list(
+def test_a_release_says_where_it_goes_before_it_goes_and_a_dry_run_sends_nothing(
+    plain_registry: Registry, certificates: Certificates, tmp_path: Path
+) -> None:
+    root = dist(tmp_path / "dist", 44, NOW)
+    project = tmp_path / "project"
+    (project / "app").mkdir(parents=True)
+    (project / "requirements.txt").write_text("")
+    to = f"{plain_registry.host}/dry/run"
+    (project / "pyproject.toml").write_text(
+        '[tool.pipelines]\nname = "x"\nsource = ["app"]\nrequirements = "requirements.txt"\ncommand = ["x"]\n'
+        f'publish = ["{to}"]\n'
+    )
+    key_files(tmp_path)
+    env = environment(tmp_path, plain_registry, certificates)
+    given = [*release(tmp_path), "--project", project]
+    before = len(plain_registry.proxy.requests)
+    dry = command("release", *given, "--dry-run", **env)
+    assert dry.returncode == 0, dry.stderr
+    assert "nothing was sent" in dry.stdout
+    assert f"goes to  {to}:1  (from publish in [tool.pipelines]" in dry.stderr
+    assert f"sets  {to}:1 {root.digest}" in dry.stderr
+    assert {method for method, _, _ in plain_registry.proxy.requests[before:]} <= {"GET", "HEAD"}
+    assert not (tmp_path / "dist/released").exists()
+    before = len(plain_registry.proxy.requests)
+    done = command("release", *given, **env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.index("goes to") < done.stderr.index("sent")
+    assert f"has  {to}:1 {root.digest}" in command("release", *given, "--dry-run", **env).stderr
+    dist(tmp_path / "dist2", 45, NOW)
+    other = [tmp_path / "dist2" if each == tmp_path / "dist" else each for each in given]
+    clash = command("release", *other, "--dry-run", **env)
+    assert (clash.returncode, "--move-tags" in clash.stderr) == (1, True)
+
+
+def test_an_index_of_platforms_is_signed_and_so_is_each_image_in_it(
     registry: Registry, certificates: Certificates, tmp_path: Path
 ) -> None:
-    dist(tmp_path / "dist", 43, NOW)
+    folders = {name: tmp_path / name for name in ("amd64", "arm64")}
+    roots = {name: dist(folder, seed, NOW) for (name, folder), seed in zip(folders.items(), (47, 48), strict=True)}
+    whole = Layout(tmp_path / "dist/distroless", create=True)
+    described = []
+    for name, folder in folders.items():
+        part = Layout(folder / "distroless")
+        copy.send(copy.graph(part, roots[name].descriptor), part, whole)
+        platform = {"os": "linux", "architecture": name}
+        described.append({**roots[name].descriptor.to_json(), "platform": platform})
+        for kind in ("provenance/{}.json", "sbom/{}.cdx.json", "vex/{}.openvex.json", "scan/{}.json"):
+            place = tmp_path / "dist" / kind.format(f"distroless-{name}")
+            if (folder / kind.format("distroless")).exists():
+                place.parent.mkdir(exist_ok=True)
+                shutil.copy(folder / kind.format("distroless"), place)
+    (tmp_path / "dist/scan").mkdir(exist_ok=True)
+    for each in (folders["amd64"] / "scan").iterdir():
+        shutil.copy(each, tmp_path / "dist/scan" / each.name)
+    index = content.manifest(encode({"schemaVersion": 2, "mediaType": content.INDEX, "manifests": described}))
+    whole.put_manifest(index)
+    whole.tag("", index)
     key_files(tmp_path)
-    secret = tmp_path / "key.pem"
-    body = "".join(secret.read_text().splitlines()[1:-1])[:40]
-    env = {**environment(tmp_path), "LOGIN": f"{USER}:{PASSWORD}", "SSL_CERT_FILE": str(certificates.authority)}
-    seen: set[str] = set()
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.is_set():
-            for each in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(each.read_bytes().decode(errors="replace"))
-                except OSError:
-                    continue
-            time.sleep(0.02)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    words = (
-        "--from",
-        tmp_path / "dist",
-        "--target",
-        "distroless",
-        "--tag",
-        "1",
-        "--key",
-        secret,
-        "--legacy-signatures",
-    )
-    to = ("--to", f"{registry.host}/leak/search", "--credentials", f"{registry.host}=env:LOGIN")
-    done = command("release", *words, *to, **env)
-    stop.set()
-    watcher.join()
+    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
+    env = environment(tmp_path, registry, certificates)
+    to = f"{registry.host}/of/platforms"
+    done = command("release", *release(tmp_path, to), "--json", "--legacy-signatures", **env)
     assert done.returncode == 0, done.stderr
-    assert any("release.py" in each for each in seen)
-    basic = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    for needle in (PASSWORD, basic, body):
-        assert needle not in done.stdout + done.stderr
-        assert not [each for each in seen if needle in each]
-        for folder in (tmp_path, registry.storage):
-            hits = [p for p in folder.rglob("*") if p.is_file() and p != secret and needle.encode() in p.read_bytes()]
-            assert hits == []
+    assert len(json.loads(done.stdout)["images"]["distroless"]["attached"]) == 12
+    told = refused(f"{to}:1", tmp_path, "", **env)
+    assert all(str(each.digest) in told for each in (index, *roots.values()))
+    cosign = [*program("cosign"), "verify", "--key", str(tmp_path / "key.pub"), "--insecure-ignore-tlog=true"]
+    for each in (index, *roots.values()):
+        run([*cosign, f"{to}@{each.digest}"], env)
+    # One image of the two without its attestations: the whole is refused.
+    local = tmp_path / "copied"
+    assert command("copy_image", f"{to}:1", f"{local}:1", **env).returncode == 0
+    refused(f"{local}:1", tmp_path, "")
+    kept = json.loads((local / "index.json").read_bytes())
+    layout = Layout(local)
+    bad = {str(each.digest) for each in layout.referrers(roots["arm64"].digest)}
+    kept["manifests"] = [each for each in kept["manifests"] if each["digest"] not in bad]
+    (local / "index.json").write_text(json.dumps(kept))
+    refused(f"{local}:1", tmp_path, f"there is no signature of {roots['arm64'].digest}")
+
+
+def test_a_release_that_is_killed_at_any_time_is_finished_by_the_next(
+    registry: Registry, certificates: Certificates, tmp_path: Path
+) -> None:
+    root = dist(tmp_path / "dist", 49, NOW)
+    key_files(tmp_path)
+    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
+    env = environment(tmp_path, registry, certificates)
+    to, rng, killed = f"{registry.host}/killed/often", random.Random(8), 0
+    given = release(tmp_path, to)
+    with Remote(reference.repository(to), settings(registry, certificates)) as remote:
+        for number in range(12):
+            registry.proxy.requests.clear()
+            started = subprocess.Popen(
+                words("release", *given),
+                env={"PATH": os.environ["PATH"], **env},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            # By requests and not by seconds: each kill falls somewhere else in the work, however busy the machine is.
+            wanted = 1 + number * 5 + rng.randrange(5)
+            while started.poll() is None and len(registry.proxy.requests) < wanted:
+                time.sleep(0.002)
+            started.kill()
+            killed += started.wait() == -9
+            try:
+                found = remote.resolve("1")
+            except NotFound:
+                continue
+            # A tag that is there points at something whole, with all that belongs to it.
+            assert found.digest == root.digest
+            refused(f"{to}:1", tmp_path, "", **env)
+            break
+    assert killed >= 3
+    done = command("release", *given, **env)
+    assert done.returncode == 0, done.stderr
+    refused(f"{to}:1", tmp_path, "", **env)

@@ -20,6 +20,8 @@ PASSING = {
     "503 to reads": Fault("(GET|HEAD) .*(blobs|manifests)", 2, status=503),
     "429 with Retry-After": Fault("(PUT|POST)", 2, status=429, headers={"Retry-After": "0"}),
     "cut in a blob": Fault("PATCH", 1, cut=30_000),
+    "429 with a date": Fault("PUT", 1, status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+    "cut in a blob that is read": Fault("GET .*blobs", 1, short=20_000),
     "cut in an answer": Fault("GET .*manifests/sha256", 1, short=40),
 }
 LASTING = {

@@ -24,7 +24,8 @@ SIGNER = '[[signer]]\nkey = "k"\n'
         (SIGNER + "[scan]\nmax-age = 1", "no key 'max-age'"), (SIGNER + "[scan]\nmax-age-days = 0", "above 0"),
         (SIGNER + '[scan]\nmax-age-days = "7"', "above 0"), (SIGNER + "[sbom]\nrequired = false", "what can be asked"),
         (SIGNER + "[sboms]\nrequired = true", "no key 'sboms'"), (SIGNER + "sbom = true", "no key 'sbom'"),
-        ("x = [", "policy.toml"),
+        (SIGNER + "[rebuild]", "is empty"), (SIGNER + "[rebuild]\nrequired = false", "what can be asked"),
+        (SIGNER + '[rebuild]\nverifier = "x"', "no key 'verifier'"), ("x = [", "policy.toml"),
     ],
 )  # fmt: skip
 def test_a_policy_that_asks_for_nothing_or_is_misspelt_is_refused(tmp_path: Path, text: str, says: str) -> None:

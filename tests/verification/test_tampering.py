@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from images.errors import ImageError
-from registry import content, copy
+from pipelines import verify
+from registry import copy
 from registry.content import Manifest
 from registry.errors import RegistryError
 from registry.layout import Layout
@@ -21,7 +23,7 @@ from sbom import statements
 from signing import attachment, bundle
 from signing.keys import KeySigner
 from tests.parts.released import POLICY, REVISION, dist, key_files
-from verification import collect, decide, policy
+from verification import decide, policy, summary
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 KINDS = (
@@ -30,7 +32,10 @@ KINDS = (
     statements.OPENVEX,
     statements.SCAN_VERDICT,
     statements.SLSA_PROVENANCE,
+    statements.VERIFICATION_SUMMARY,
 )
+NAMES = dict(zip(KINDS, ("signature", "sbom", "vex", "scan", "provenance", "rebuild"), strict=True))
+REBUILT = "[rebuild]\nrequired = true\n[base]\nmax-age-days = 30\n"
 FLIPS = 50
 
 
@@ -40,26 +45,26 @@ def released(folder: Path, seed: int, signer: KeySigner, revision: str = REVISIO
 
     root = dist(folder, seed, "2026-01-01T00:00:00Z", revision)
     source = Layout(folder / "distroless")
-    said, absent = attestations.of(folder, "distroless", str(root.digest), attestations.gate(folder, "", datetime(2026, 1, 1, tzinfo=UTC)))
+    said, absent = attestations.of(
+        folder, "distroless", str(root.digest), attestations.gate(folder, "", datetime(2026, 1, 1, tzinfo=UTC))
+    )
     assert absent == ["sbom/distroless.spdx.json"]
+    said.append(summary.of_rebuild(str(root.digest), str(folder), str(root.digest), NOW))
     for each in said:
         attachment.attach(source, root, signer.sign(statements.encode(each)), each.predicate_type)
     return source, root
 
 
-def verdict(folder: Path, rules: policy.Policy) -> str:
+def verdict(folder: Path, rules: policy.Policy, now: datetime = NOW) -> str:
     """Nothing if the image may be used, else why not."""
+    options = verify.arguments().parse_args([str(folder), "--policy", "unused"])
     try:
-        source = Layout(folder)
-        graph = collect.whole(source, source.resolve(None))
-        checks = decide.decide(rules, collect.evidence(source, graph.root, collect.verifiers(rules)), NOW)
+        told = verify.verify(str(folder), rules, options, now)
     except (RegistryError, ImageError) as error:
         return f"unreadable: {error}"
-    return (
-        ""
-        if decide.passed(checks)
-        else "; ".join(f"{c.name}: {c.reason}" for c in checks if c.outcome == decide.FAILED)
-    )
+    failed = [each for checks in told["checks"].values() for each in checks if each["outcome"] == decide.FAILED]
+    assert told["accepted"] == (not failed)
+    return "; ".join(f"{each['name']}: {each['reason']}" for each in failed)
 
 
 def rewritten(layout: Layout, old: attachment.Attachment, data: bytes) -> None:
@@ -75,7 +80,7 @@ def rewritten(layout: Layout, old: attachment.Attachment, data: bytes) -> None:
 
 def test_every_mutation_is_refused_for_its_own_reason(tmp_path: Path) -> None:
     signer = key_files(tmp_path)
-    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
+    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION) + REBUILT)
     rules = policy.read(tmp_path / "policy.toml")
     source, root = released(tmp_path / "good", 50, signer)
     other, other_root = released(tmp_path / "old", 51, signer, "0" * 40)
@@ -90,6 +95,39 @@ def test_every_mutation_is_refused_for_its_own_reason(tmp_path: Path) -> None:
     assert passed == []
     assert count >= 300
     assert verdict(source.folder, rules) == ""
+
+
+def _build(predicate: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = predicate["buildDefinition"]
+    return found
+
+
+_UNTRUE: tuple[tuple[str, str, str, Callable[[dict[str, Any]], object]], ...] = (
+    ("sbom lacks a component", statements.CYCLONEDX, "in the image and not in the document", lambda p: p["components"].pop()),
+    ("sbom has one too many", statements.CYCLONEDX, "in the document and not in the image",
+     lambda p: p["components"].append({"type": "library", "name": "x", "bom-ref": "x"})),
+    ("sbom with another version", statements.CYCLONEDX, "in the image, 99 in the document",
+     lambda p: p["components"][0].update(version="99")),
+    ("sbom of another image", statements.CYCLONEDX, "it is about sha256:0",
+     lambda p: p["metadata"]["component"].update(version="sha256:0")),
+    ("sbom that says complete", statements.CYCLONEDX, "not what the image gives", lambda p: p.update(compositions=[])),
+    ("sbom of no form", statements.CYCLONEDX, "can be compared", lambda p: p.update(metadata=[])),
+    ("another builder", statements.SLSA_PROVENANCE, "builder is urn:x", lambda p: p["runDetails"]["builder"].update(id="urn:x")),
+    ("another repository", statements.SLSA_PROVENANCE, "repository is https://evil.example/app",
+     lambda p: _build(p)["externalParameters"].update(source="git+https://evil.example/app@" + REVISION)),
+    ("an old base", statements.SLSA_PROVENANCE, "base: the base is",
+     lambda p: _build(p)["resolvedDependencies"][1]["annotations"].update(archiveTimestamp="20250101T000000Z")),
+    ("a base of the future", statements.SLSA_PROVENANCE, "base: the base is",
+     lambda p: _build(p)["resolvedDependencies"][1]["annotations"].update(archiveTimestamp="20270101T000000Z")),
+    ("a base without a time", statements.SLSA_PROVENANCE, "does not tell of when the base is",
+     lambda p: _build(p)["resolvedDependencies"].pop()),
+    ("a rebuild that failed", statements.VERIFICATION_SUMMARY, "summary says 'FAILED'", lambda p: p.update(verificationResult="FAILED")),
+    ("a summary by another verifier", statements.VERIFICATION_SUMMARY, "another verifier", lambda p: p["verifier"].update(id="x")),
+    ("a summary of another policy", statements.VERIFICATION_SUMMARY, "another policy", lambda p: p["policy"].update(uri="x")),
+    ("a summary that claims less", statements.VERIFICATION_SUMMARY, "does not claim", lambda p: p.update(verifiedLevels=[])),
+    ("a scan of the future", statements.SCAN_VERDICT, "days old", lambda p: p["metadata"].update(scanFinishedOn="2026-03-01T00:00:00Z")),
+    ("a scan without a verdict", statements.SCAN_VERDICT, "the verdict is not told", lambda p: p.pop("verdict")),
+)  # fmt: skip
 
 
 def _mutations(
@@ -113,9 +151,7 @@ def _mutations(
         yield f"bit in {chosen.name[:12]}", chosen.name[:12]
     # A byte of a bundle's payload, signature or key hint, all digests made to fit.
     for kind in KINDS:
-        name = {KINDS[0]: "signature", KINDS[1]: "sbom", KINDS[2]: "vex", KINDS[3]: "scan", KINDS[4]: "provenance"}[
-            kind
-        ]
+        name = NAMES[kind]
         for number in range(FLIPS // 2):
             layout = fresh()
             old = next(a for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
@@ -158,6 +194,15 @@ def _mutations(
     (bad / "index.json").write_text(json.dumps({**index, "manifests": index["manifests"][:1]}))
     attachment.attach(layout, root, signer.sign(said), statements.SCAN_VERDICT)
     yield "only a signed fail", "signature: there is no signature"
+    # What is signed by the right signer, and is not true or not good enough.
+    for name, kind, says, change in _UNTRUE:
+        layout = fresh()
+        old = next(a for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
+        assert old.bundle
+        value = json.loads(old.bundle.envelope.payload)
+        change(value["predicate"])
+        rewritten(layout, old, signer.sign(json.dumps(value, sort_keys=True).encode()).data)
+        yield name, says
     # The old image with its own good signatures, put in the place of the new one.
     copy.copy(other, other_root.descriptor, Layout(bad, create=True), [""])
     yield "replayed", "revision is " + "0" * 40
@@ -168,13 +213,10 @@ def _mutations(
 
 @pytest.mark.parametrize("days", [8, 400])
 def test_a_scan_that_is_too_old_is_refused_later(tmp_path: Path, days: int) -> None:
-    from datetime import timedelta
-
     signer = key_files(tmp_path)
     (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
     rules = policy.read(tmp_path / "policy.toml")
-    source, root = released(tmp_path / "good", 52, signer)
-    known = collect.evidence(source, root, collect.verifiers(rules))
-    checks = decide.decide(rules, known, NOW + timedelta(days=days))
-    assert [c.name for c in checks if c.outcome == decide.FAILED] == ["scan"]
-    assert content.INDEX not in root.media_type
+    released(tmp_path / "good", 52, signer)
+    assert verdict(tmp_path / "good/distroless", rules) == ""
+    why = verdict(tmp_path / "good/distroless", rules, NOW + timedelta(days=days))
+    assert why.startswith(f"scan: the scan is {days + 1}.0 days old")
