@@ -192,6 +192,10 @@ def _said(
             ]
             continue
         name = f"{target}-{architectures[digest]}" if architectures.get(digest) else target
+        if verdict.get("verdict") == "pass" and not verdict.get("inputs", {}).get("reports", {}).get(name):
+            raise PipelineError(
+                f"{name} was not scanned: the verdict that passed is of other images; build or scan again"
+            )
         said[digest], missing = attestations.of(dist, name, digest, verdict)
         absent += missing
     for one in absent:

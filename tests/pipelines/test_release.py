@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import random
@@ -185,8 +186,10 @@ def test_an_index_of_platforms_is_signed_and_so_is_each_image_in_it(
                 place.parent.mkdir(exist_ok=True)
                 shutil.copy(folder / kind.format("distroless"), place)
     (tmp_path / "dist/scan").mkdir(exist_ok=True)
-    for each in (folders["amd64"] / "scan").iterdir():
-        shutil.copy(each, tmp_path / "dist/scan" / each.name)
+    shutil.copy(folders["amd64"] / "scan/verdict.json", tmp_path / "dist/scan/verdict.json")
+    verdict = json.loads((tmp_path / "dist/scan/verdict.json").read_bytes())
+    reports = {f"distroless-{name}": (folder / "scan/distroless.json").read_bytes() for name, folder in folders.items()}
+    scanned = {name: f"sha256:{hashlib.sha256(data).hexdigest()}" for name, data in reports.items()}
     index = content.manifest(encode({"schemaVersion": 2, "mediaType": content.INDEX, "manifests": described}))
     whole.put_manifest(index)
     whole.tag("", index)
@@ -194,7 +197,12 @@ def test_an_index_of_platforms_is_signed_and_so_is_each_image_in_it(
     (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION))
     env = environment(tmp_path, registry, certificates)
     to = f"{registry.host}/of/platforms"
-    done = command("release", *release(tmp_path, to), "--json", "--legacy-signatures", **env)
+    for known in (dict(list(scanned.items())[:1]), scanned):
+        verdict["inputs"]["reports"] = known
+        (tmp_path / "dist/scan/verdict.json").write_text(json.dumps(verdict))
+        done = command("release", *release(tmp_path, to), "--json", "--legacy-signatures", **env)
+        if known is not scanned:
+            assert "distroless-arm64 was not scanned" in done.stderr
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["images"]["distroless"]["attached"]) == 12
     told = refused(f"{to}:1", tmp_path, "", **env)
