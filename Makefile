@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core bench-core bench-engine fuzz-engine clean
+.PHONY: bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core bench-core bench-engine fuzz-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -53,6 +53,10 @@ fuzz-engine: $(STAMP)
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)
+
+# The service under load: beside a bare FastAPI route, and with WebSocket clients that do not read
+bench-service: wheel
+	$(PYTHON) benchmarks/service $(ARGS)
 
 torture-service: $(STAMP)
 	$(PYTHON) tests/torture/service.py $(ARGS)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from cift.commands.http import Client, Login, VenueError
 
@@ -84,15 +86,24 @@ async def _listener(url: str, symbol: str, slow: bool, over: asyncio.Event, met:
     wanted = [json.dumps({"op": "subscribe", "channel": channel, "symbol": symbol}) for channel in ("book", "trades")]
     address = "ws" + url.rstrip("/").removeprefix("http") + "/v1/stream"
     try:
-        async with connect(address, max_queue=4 if slow else 1024, ping_interval=None, open_timeout=30) as socket:
+        sock = await _narrow(url) if slow else None
+        async with connect(
+            address,
+            sock=sock,
+            max_queue=4 if slow else 1024,
+            compression=None,
+            ping_interval=None,
+            open_timeout=30,
+            proxy=None,
+        ) as stream:
             for message in wanted:
-                await socket.send(message)
+                await stream.send(message)
             if slow:
                 await over.wait()  # reads nothing until the end: then it learns what became of it
             async with asyncio.timeout(5 if slow else None):
-                async for _ in socket:
+                async for _ in stream:
                     met.messages += not slow
-            raise ConnectionClosedOK(socket.protocol.close_rcvd, socket.protocol.close_sent)
+            raise ConnectionClosedOK(stream.protocol.close_rcvd, stream.protocol.close_sent)
     except ConnectionClosed as error:  # an iteration hides a close with 1000 or 1001 only
         close = error.rcvd
         met.closed[f"{close.code} {close.reason}" if close else "without a reason"] += 1
@@ -100,6 +111,16 @@ async def _listener(url: str, symbol: str, slow: bool, over: asyncio.Event, met:
         met.closed["a slow client was not closed"] += 1
     except OSError as error:
         met.closed[f"{type(error).__name__}"] += 1
+
+
+async def _narrow(url: str) -> socket.socket:
+    """A connection that buffers little, so that its owner falls behind as soon as it does not read."""
+    parts = urlsplit(url)
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(narrow, (parts.hostname, parts.port or 80))
+    return narrow
 
 
 async def load(

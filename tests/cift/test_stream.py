@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import zlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from cift.domain.instruments import instrument
@@ -108,3 +112,33 @@ def test_what_makes_no_sense_is_told_so(launch: Callable[..., Service]) -> None:
             assert _until(socket, "error")["detail"]
         socket.send('{"op": "ping"}')
         _until(socket, "pong")
+
+
+def test_a_client_that_does_not_read_is_dropped_with_a_reason_and_the_others_go_on(
+    launch: Callable[..., Service],
+) -> None:
+    service = launch(2)
+    where = urlsplit(service.address)
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.connect((where.hostname, where.port))
+    address = service.address.replace("http", "ws") + "/v1/stream"
+    with connect(address, sock=narrow, max_queue=1, compression=None) as slow, _open(service, {"channel": "orders"}) as quick:
+        slow.send('{"op": "subscribe", "channel": "orders"}')
+        _until(slow, "subscribed")
+        order = {"symbol": "CIFT-USD", "side": "buy", "price": "10.00", "quantity": "1"}
+        sent = 0
+        while 'cift_streams_dropped_total{reason="slow"} 1.0' not in service.http.get("/metrics").text:
+            assert sent < 6000, "it was not dropped"
+            answer = service.http.post("/v1/orders/batch", json={"orders": [order] * 50})
+            last = answer.json()["results"][-1]["id"]
+            sent += 50
+            while _until(quick, "order")["order"]["id"] != last:
+                pass
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                slow.recv(20)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason[:8]) == (1013, "too slow")
+        quick.send('{"op": "ping"}')
+        _until(quick, "pong")
