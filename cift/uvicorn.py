@@ -36,7 +36,7 @@ def _bound_send_buffers() -> None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         return listening
 
-    Config.bind_socket = bounded  # type: ignore[method-assign]
+    Config.bind_socket = bounded  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

@@ -123,7 +123,10 @@ def test_a_client_that_does_not_read_is_dropped_with_a_reason_and_the_others_go_
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     narrow.connect((where.hostname, where.port))
     address = service.address.replace("http", "ws") + "/v1/stream"
-    with connect(address, sock=narrow, max_queue=1, compression=None) as slow, _open(service, {"channel": "orders"}) as quick:
+    with (
+        connect(address, sock=narrow, max_queue=1, compression=None) as slow,
+        _open(service, {"channel": "orders"}) as quick,
+    ):
         slow.send('{"op": "subscribe", "channel": "orders"}')
         _until(slow, "subscribed")
         order = {"symbol": "CIFT-USD", "side": "buy", "price": "10.00", "quantity": "1"}
