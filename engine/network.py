@@ -29,8 +29,8 @@ from engine.userns import namespace
 _PATIENCE = 30.0
 HOST_PORTS = "PIPELINES_HOST_PORTS"
 #: Variables that say where a machine's packages come from, and the ports of loopback in their values.
-_INDEX = re.compile(r"_proxy$|_index_url$|_mirror$|^goproxy$|^(pip|uv|cargo|npm_config)_")
-_LOOPBACK = re.compile(r"//(?:[^/@\s]*@)?(?:127\.[0-9.]+|localhost|\[::1\]):([0-9]+)")
+_INDEX = re.compile(r"_proxy$|_index_url$|_mirror$|^goproxy$|^trivy_db_repository$|^(pip|uv|cargo|npm_config)_")
+_LOOPBACK = re.compile(r"(?:^|,|//)(?:[^/@\s]*@)?(?:127\.[0-9.]+|localhost|\[::1\]):([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
