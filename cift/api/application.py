@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
@@ -29,7 +32,21 @@ method, path with query, and SHA-256 of the body in hex, joined by line feeds. W
 **Live data** comes over the WebSocket `/v1/stream`: {"op": "subscribe", "channel": "book", "symbol": "CIFT-USD"}.
 """
 
+log = logging.getLogger("cift.api")
+
 Ports = Callable[[], AbstractAsyncContextManager[Context]]
+
+
+def _exports_telemetry() -> bool:
+    """Whether FastAPI may export as OTEL_EXPORTER_OTLP_ENDPOINT says: without the SDK it would not start at all."""
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        found = False
+    wanted = [name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("ENDPOINT")]
+    if wanted and not found:
+        log.warning("%s is set, but nothing is exported: install opentelemetry-exporter-otlp-proto-http", wanted[0])
+    return found
 
 
 def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
@@ -47,7 +64,7 @@ def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
-        telemetry={"auto_configure": True},
+        telemetry={"auto_configure": _exports_telemetry()},
         **options,
     )
     app.state.metrics = metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Callable
 
 import httpx
+from websockets.sync.client import connect
 
 from cift.use_cases.access import signature
 from tests.cift.conftest import HERE, Service, problem
@@ -75,3 +77,41 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(launch: Callable[..
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused and answers[0].status_code == 201
     assert int(refused[0].headers["retry-after"]) >= 1 and refused[0].headers["x-ratelimit-remaining"] == "0"
+
+
+def test_a_stream_of_orders_needs_a_fresh_signature_with_the_scope_read(launch: Callable[..., Service]) -> None:
+    service = launch()
+    reader, trader = _key(service, "read"), _key(service, "trade")
+
+    def words(key: tuple[str, str], **changes: str) -> dict[str, str]:
+        signed = _signed(*key, "GET", "/v1/stream", **changes)
+        return {"op": "authenticate", **{name.removeprefix("CIFT-").lower(): value for name, value in signed.items()}}
+
+    with connect(service.address.replace("http", "ws") + "/v1/stream", open_timeout=20) as stream:
+
+        def said(message: dict[str, str]) -> dict[str, str]:
+            stream.send(json.dumps(message))
+            answer: dict[str, str] = json.loads(stream.recv(20))
+            return answer
+
+        orders = {"op": "subscribe", "channel": "orders"}
+        assert "authenticate" in said(orders)["detail"]
+        assert "scope" in said(words(trader))["detail"]
+        late = str(time.time_ns() // 10**6 - 120_000)
+        for wrong in (words(reader, time=late), words((reader[0], "0" * 64)), {"op": "authenticate"}):
+            assert said(wrong)["type"] == "error"
+        assert said(orders)["type"] == "error"
+        good = words(reader)
+        assert said(good) == {"type": "authenticated", "account": "alice"}
+        assert "used before" in said(good)["detail"]
+        assert said(orders)["type"] == "subscribed"
+
+
+def test_a_revoked_key_signs_nothing_any_more(launch: Callable[..., Service]) -> None:
+    service = launch()
+    key, _ = _key(service, "read"), _key(service, "read")
+    assert service.http.get("/v1/account", headers=_signed(*key, "GET", "/v1/account")).status_code == 200
+    words = [sys.executable, "-m", "cift", "keys", "revoke", key[0]]
+    subprocess.run(words, cwd=HERE, env=service.environ, check=True)
+    for _ in range(4):  # whichever worker it meets
+        problem(service.http.get("/v1/account", headers=_signed(*key, "GET", "/v1/account")), 401)
