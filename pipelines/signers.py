@@ -29,7 +29,10 @@ def signer(options: argparse.Namespace) -> Signer:
         SigningError: a key or token cannot be read, or there is none.
     """
     if options.key and kms.is_reference(options.key):
-        return kms.signer(options.key)
+        found = kms.signer(options.key)
+        # Asked for before anything is sent: a service that cannot be reached is told of at once.
+        _ = found.public
+        return found
     if options.key:
         try:
             data = Path(options.key).read_bytes()

@@ -74,6 +74,18 @@ def test_one_run_releases_to_two_registries_and_everybody_agrees(
     back = command("copy_image", tmp_path / "site.tar", f"{new_registry.host}/other/site:1.0", **env)
     assert back.returncode == 0, back.stderr
     refused(f"{new_registry.host}/other/site:1.0", tmp_path, "", **env)
+    # And back from there: what left and what returned are the same files, whose names are their digests.
+    ends = {"left": f"{both[0]}:1.0", "returned": f"{new_registry.host}/other/site:1.0"}
+    for name, place in ends.items():
+        assert command("copy_image", place, tmp_path / name, **env).returncode == 0
+        refused(tmp_path / name, tmp_path, "")
+    left, returned = (sorted(each.name for each in (tmp_path / name / "blobs/sha256").iterdir()) for name in ends)
+    assert left == returned
+    listed = [Layout(tmp_path / name)._described() for name in ends]
+    assert {each.digest for each in listed[0]} == {each.digest for each in listed[1]}
+    older = ["--key", str(tmp_path / "key.pub"), "--insecure-ignore-tlog=true", ends["returned"]]
+    run([*program("cosign"), "verify", *older], env)
+    run([*program("cosign"), "verify-attestation", "--type", "openvex", *older], env)
 
 
 def _others_agree(places: list[str], folder: Path, env: dict[str, str]) -> None:
@@ -258,3 +270,23 @@ def test_a_release_that_is_killed_at_any_time_is_finished_by_the_next(
     done = command("release", *given, **env)
     assert done.returncode == 0, done.stderr
     refused(f"{to}:1", tmp_path, "", **env)
+
+
+def test_a_key_in_a_service_that_cannot_be_reached_stops_a_release_before_anything_is_sent(
+    plain_registry: Registry, certificates: Certificates, tmp_path: Path
+) -> None:
+    dist(tmp_path / "dist", 51, NOW)
+    env = environment(tmp_path, plain_registry, certificates)
+    reference = "hashivault://no-such-key"
+    given = [
+        reference if str(each).endswith("key.pem") else each
+        for each in release(tmp_path, f"{plain_registry.host}/k/ms")
+    ]
+    without = command("release", *given, **{**env, "PATH": "/nonexistent"})
+    assert without.returncode == 1
+    assert f"{reference} is reached through cosign, and there is no cosign on PATH" in without.stderr
+    vault = {"VAULT_ADDR": "http://127.0.0.1:9", "VAULT_TOKEN": "x"}
+    lost = command("release", *given, **env, **vault, PIPELINES_COSIGN=" ".join(program("cosign")))
+    assert lost.returncode == 1
+    assert f"cosign public-key --key {reference} failed" in lost.stderr
+    assert plain_registry.proxy.seen("/v2/k/ms") == []

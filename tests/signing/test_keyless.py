@@ -16,6 +16,7 @@ from sbom import statements
 from signing import bundle, keyless
 from signing.bundle import Bundle
 from signing.errors import SigningError, Untrusted
+from tests.parts import watch
 from tests.parts.certificates import Certificates
 from tests.parts.commands import command
 from tests.parts.outside import environment
@@ -59,10 +60,17 @@ def test_a_release_without_a_key_is_accepted_by_verify_and_cosign_and_by_nobody_
     env = {**environment(tmp_path, registry, certificates), "TOKEN": sigstore.issuer.token(WHO)}
     to = f"{registry.host}/keyless/app"
     words = ("--from", tmp_path / "dist", "--target", "distroless", "--tag", "1", "--to", to)
-    who = ("--identity-token", "env:TOKEN", "--trust-config", sigstore.trust_config)
-    done = command("release", *words, *who, **env)
+    who = ("--identity-token", f"file:{tmp_path / 'token'}", "--trust-config", sigstore.trust_config)
+    (tmp_path / "token").write_text(env.pop("TOKEN"))
+    token = (tmp_path / "token").read_text()
+    with watch.processes() as seen:
+        done = command("release", *words, *who, **env)
     assert done.returncode == 0, done.stderr
-    assert env["TOKEN"] not in done.stdout + done.stderr
+    # Neither the token nor its signature alone, which is what nobody else could make.
+    for needle in (token, token.rpartition(".")[2]):
+        assert needle not in done.stdout + done.stderr
+        assert not [each for kind in seen.values() for each in kind if needle.encode() in each]
+        assert watch.places(needle.encode(), [tmp_path, registry.storage], (tmp_path / "token",)) == []
     for identity, issuer, says in (
         (WHO, sigstore.issuer.url, ""),
         ("*@example.org", sigstore.issuer.url, ""),
