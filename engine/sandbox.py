@@ -233,7 +233,7 @@ async def run(
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-    work = asyncio.ensure_future(_attend(process, limits, status_read, block_write, on_output))
+    work = asyncio.ensure_future(_attend(process, command, limits, status_read, block_write, on_output))
     try:
         return await asyncio.shield(work)
     except BaseException:
@@ -247,8 +247,27 @@ async def run(
         process.reap()
 
 
+def _overlay_refused(command: Command, reason: str) -> str:
+    """Why there is no overlay: mostly, because its upper folder lies on another, as all does in a container's own root."""
+    upper = next(mount.upper for mount in command.mounts if isinstance(mount, Overlay) and mount.upper is not None)
+    device = os.stat(upper).st_dev
+    with open("/proc/self/mountinfo") as file:
+        rows = [line.split() for line in file]
+    kinds = [row[row.index("-") + 1] for row in rows if row[2] == f"{os.major(device)}:{os.minor(device)}"]
+    return (
+        f"no overlay can be made in the engine's store, which lies on {kinds[-1] if kinds else 'an unknown file system'}: "
+        "set XDG_CACHE_HOME to a folder on a disk's own file system or a tmpfs (in a container: on a volume); "
+        f"the kernel said: {reason.rpartition(': ')[2]}"
+    )
+
+
 async def _attend(
-    process: Process, limits: Limits, status_read: int, block_write: int, on_output: Callable[[bytes], None]
+    process: Process,
+    command: Command,
+    limits: Limits,
+    status_read: int,
+    block_write: int,
+    on_output: Callable[[bytes], None],
 ) -> Outcome:
     said, over = 0, ""
     status: dict[str, int] = {}
@@ -309,6 +328,8 @@ async def _attend(
         return Outcome(137, stdout, stderr, "it was killed from outside, by the kernel if memory ran out")
     if code is None and b"execvp" not in stderr:
         reason = stderr.decode(errors="replace").strip()
+        if "overlay mount" in reason:
+            raise EngineError(_overlay_refused(command, reason))
         raise EngineError(
             FORBIDDEN if any(f in reason for f in _FORBIDDEN) else f"the sandbox could not be set up: {reason}"
         )

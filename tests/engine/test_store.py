@@ -209,3 +209,25 @@ def test_a_store_that_ends_tidies_itself_to_its_size(busybox: Path, cache: dict[
     while list((store_of(cache) / "layers").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert list((store_of(cache) / "layers").iterdir()) == []
+
+
+def test_a_store_on_an_overlay_is_told_so_in_one_sentence(busybox: Path, cache: dict[str, str], tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount an overlay")
+    for name in ("base", "all"):
+        (tmp_path / name).mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "base", tmp_path / "base"], check=True)
+    try:
+        for name in ("low", "up", "work"):
+            (tmp_path / "base" / name).mkdir()
+        places = ",".join(
+            f"{n}dir={tmp_path}/base/{f}" for n, f in (("lower", "low"), ("upper", "up"), ("work", "work"))
+        )
+        if subprocess.run(["mount", "-t", "overlay", "-o", places, "all", tmp_path / "all"], check=False).returncode:
+            pytest.skip("this machine lets no overlay be mounted")
+        body = 'async def work(box):\n    return await box.with_exec(["true"]).stdout()\n'
+        done = finished(body, busybox, {**cache, "XDG_CACHE_HOME": str(tmp_path / "all")})
+        assert done.returncode != 0 and "which lies on overlay: set XDG_CACHE_HOME" in done.stderr
+    finally:
+        subprocess.run(["umount", tmp_path / "all"], check=False)
+        subprocess.run(["umount", tmp_path / "base"], check=True)
