@@ -1,17 +1,12 @@
-"""The process that a step is seen from outside as: started in its network, held by descriptors, read through pipes."""
+"""The process that a step is seen from outside as: started, held by descriptors, read through pipes."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-
-from engine.signals import unblock
-from engine.userns import namespace, owns_users
 
 
 def memory(content: bytes) -> int:
@@ -25,33 +20,39 @@ def memory(content: bytes) -> int:
 
 class Process:
     """bubblewrap and its pipes. A descriptor stands for it and for what is inside (pidfd_open(2)), so that no signal can
-    reach another process of the same number."""
+    reach another process of the same number.
 
-    def __init__(self, words: Sequence[str], descriptors: Sequence[int], stdin: bytes, network: int | None) -> None:
+    It is started without a copy of the engine (posix_spawn(3)): a fork of a program with threads may inherit a lock that
+    nobody will ever release, and copies its page tables besides.
+    """
+
+    def __init__(self, words: Sequence[str], descriptors: Sequence[int], stdin: bytes) -> None:
         self.stdout, out = os.pipe()
         self.stderr, err = os.pipe()
-        given = memory(stdin) if stdin else subprocess.DEVNULL
+        given = memory(stdin) if stdin else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._handles: list[int] = []
+        self._code: int | None = None
+        # Duplicated onto itself, a descriptor is inherited by this child alone.
+        inherited = [(given, 0), (out, 1), (err, 2), *((descriptor, descriptor) for descriptor in descriptors)]
         try:
-            self._started = subprocess.Popen(
-                words,
-                stdin=given,
-                stdout=out,
-                stderr=err,
-                pass_fds=descriptors,
-                env={},
-                start_new_session=True,
-                preexec_fn=_entering(network),
+            self._pid = os.posix_spawn(
+                words[0],
+                list(words),
+                {},
+                file_actions=[(os.POSIX_SPAWN_DUP2, old, new) for old, new in inherited],
+                setsid=True,
+                # `run` blocks signals to wait for them, and a mask survives execve(2).
+                setsigmask=(),
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
             )
-            self._handles.append(os.pidfd_open(self._started.pid))
+            self._handles.append(os.pidfd_open(self._pid))
         except BaseException:
             os.close(self.stdout)
             os.close(self.stderr)
             raise
         finally:
             for descriptor in (given, out, err):
-                if descriptor >= 0:
-                    os.close(descriptor)
+                os.close(descriptor)
 
     def inside(self, pid: int) -> None:
         """Tell which is the first process of its namespace, with which all others of that die."""
@@ -59,32 +60,21 @@ class Process:
             self._handles.append(os.pidfd_open(pid))
 
     def kill(self) -> None:
-        """An end to it and to what is inside, which does not in each case die with it: see ``_words_of``."""
+        """An end to it and to what is inside: as its own init and of another user that does not die with it."""
         for handle in reversed(self._handles):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
 
     def reap(self) -> int:
         """Its exit code, as ``subprocess`` has it; waits until it has ended."""
-        code = self._started.wait()
-        while self._handles:
-            os.close(self._handles.pop())
-        return code
-
-
-def _entering(network: int | None) -> Callable[[], None]:
-    """What a child does before it becomes bubblewrap: it enters the network's namespace, and first, where the engine is
-    no root that may do so from outside, the user namespace that owns it."""
-    wanted = [] if network is None else [network] if owns_users() else [namespace(), network]
-    setns = ctypes.CDLL(None, use_errno=True).setns
-
-    def enter() -> None:
-        unblock()
-        for descriptor in wanted:
-            if setns(descriptor, 0):
-                raise OSError(ctypes.get_errno(), "a namespace cannot be entered")
-
-    return enter
+        if self._code is None:
+            try:
+                self._code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+            except ChildProcessError:  # Somebody ignores SIGCHLD, and the kernel told nobody.
+                self._code = 0
+            while self._handles:
+                os.close(self._handles.pop())
+        return self._code
 
 
 async def chunks(descriptor: int) -> AsyncIterator[bytes]:

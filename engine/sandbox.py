@@ -184,9 +184,7 @@ def _words_of(
             switch = [*tools.program("setpriv", Path(_ENGINE_DIR)), "--reuid", str(command.uid)]
             switch += ["--regid", str(command.gid)]
             switch += ["--groups", ",".join(map(str, command.groups))] if command.groups else ["--clear-groups"]
-            # The change of user clears what ties the step's life to its parent's (prctl(2)), which with an init of
-            # bubblewrap's in between is no matter.
-            switch += [*(("--pdeathsig", "KILL") if command.no_init else ()), "--"]
+            switch.append("--")
     else:
         options += ["--unshare-user", "--uid", str(command.uid), "--gid", str(command.gid)]
     words = [*options, *_mount_words(mounts, descriptors)]
@@ -203,7 +201,28 @@ def _words_of(
         raise EngineError("a path, variable or argument of a step has a NUL character in it, which none can have")
     args = memory(b"\0".join(word.encode("utf-8", "surrogateescape") for word in words) + b"\0")
     descriptors += [args, status, block]
-    return [*tools.program("bwrap"), "--args", str(args), "--", *switch, *command.args]
+    return [
+        *_entering(tools, command.namespace, descriptors),
+        *tools.program("bwrap"),
+        "--args",
+        str(args),
+        "--",
+        *switch,
+        *command.args,
+    ]
+
+
+def _entering(tools: Tools, network: int | None, descriptors: list[int]) -> list[str]:
+    """The words that enter a network's namespace, and first, where the engine is no root that may do so from outside, the
+    user namespace that owns it."""
+    if network is None:
+        return []
+    descriptors.append(os.dup(network))
+    words = [*tools.program("nsenter"), f"--net=/proc/self/fd/{descriptors[-1]}"]
+    if not owns_users():
+        descriptors.append(os.dup(namespace()))
+        words += [f"--user=/proc/self/fd/{descriptors[-1]}", "--preserve-credentials"]
+    return [*words, "--"]
 
 
 async def run(
@@ -222,7 +241,7 @@ async def run(
     block_read, block_write = os.pipe()
     try:
         words = _words_of(tools, command, descriptors, status_write, block_read, limits)
-        process = Process(words, descriptors, command.stdin, command.namespace)
+        process = Process(words, descriptors, command.stdin)
     except BaseException as error:
         # An open end of the gate would keep a sandbox that waits at it for as long as the engine lives.
         os.close(status_read)
