@@ -26,6 +26,7 @@ from tests.parts.outside import environment
 from tests.parts.registries import Registry, settings
 from tests.parts.released import POLICY, REVISION, dist, key_files
 from tests.parts.toolbox import program, run
+from tests.parts.trivy import scanner
 
 NOW = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -92,7 +93,14 @@ def _others_agree(places: list[str], folder: Path, env: dict[str, str]) -> None:
     key = ["--key", str(folder / "key.pub"), "--insecure-ignore-tlog=true"]
     for each in places:
         run([*program("cosign"), "verify", *key, f"{each}:1.0"], env)
-        run([*program("cosign"), "verify-attestation", "--type", "cyclonedx", *key, f"{each}:1.0"], env)
+        attested = run(
+            [*program("cosign"), "verify-attestation", "--type", "cyclonedx", *key, f"{each}:1.0"], env
+        ).stdout
+        (folder / "attested.json").write_text(attested)
+        # What cosign has verified is what Trivy reads: by licences, which take no database.
+        quiet = ["--quiet", "--offline-scan", "--scanners", "license", "--format", "json"]
+        scanned = json.loads(run([str(scanner()), "sbom", *quiet, str(folder / "attested.json")], env).stdout)
+        assert scanned["ArtifactType"] == "cyclonedx"
         found = json.loads(run([*program("oras"), "discover", "--format", "json", f"{each}:1.0"], env).stdout)
         assert len(found.get("manifests") or found["referrers"]) == 5
         target = folder / f"skopeo-{places.index(each)}"
