@@ -137,7 +137,7 @@ async def _run(
     with progress.stage("describe"):
         digests = {name: image["digest"] for name, image in images.items()}
         describe.images(digests, out, project, tree, platform, ran, began)
-        judged = verdict.write(out, project, targets, scanned.database, datetime.now(UTC))
+        judged = verdict.write(out, project, targets, scanned.database, scanned.program, datetime.now(UTC))
     return {
         "project": project.name,
         "platform": platform,

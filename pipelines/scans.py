@@ -17,6 +17,7 @@ from pipelines import outputs
 from pipelines.config import Project
 from pipelines.network import Network
 from pipelines.stages import scan
+from pipelines.stages.dependencies import ARCHIVES
 from pipelines.verdict import SOURCE
 from scanning.gate import Database
 
@@ -51,6 +52,7 @@ class Scans:
     reports: dict[str, dagger.Directory] = field(default_factory=dict)
     database: Database = field(default_factory=lambda: Database(problem="the scan was left out"))
     scanner: scan.Scanner | None = None
+    program: dict[str, str] = field(default_factory=dict)
 
     async def prepare(self, base: dagger.Directory, requirements: dagger.File) -> None:
         """Trivy and its database; what is wrong with the database is kept for the verdict.
@@ -59,12 +61,19 @@ class Scans:
             dagger.ExecError: Trivy cannot be had.
         """
         self.scanner = await scan.scanner(base, requirements, self.network)
+        (archive,) = json.loads(await self.scanner.trivy.file(ARCHIVES).contents())[:1]
+        self.program = {
+            "uri": f"pkg:pypi/{archive['name']}@{archive['version']}?file_name={archive['file']}",
+            "digest": f"sha256:{archive['sha256']}",
+        }
         try:
             tree = await self._tree(self.scanner)
             self.scanner = replace(self.scanner, database=tree)
             metadata = json.loads(await tree.file(scan.METADATA).contents())
             made, version = str(metadata["UpdatedAt"]), int(metadata["Version"])
-            self.database = Database(await scan.digest(self.scanner), made, self.origin.name, version)
+            # A verdict is published; where this machine keeps its files is nobody's business.
+            place = "a folder" if self.origin.folder else self.origin.name
+            self.database = Database(await scan.digest(self.scanner), made, place, version)
         except _Absent as error:
             self._without(str(error))
         except dagger.ExecError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,17 @@ from scanning.gate import Database
 SOURCE = "source"
 
 
-def write(out: Path, project: Project, targets: Sequence[str], database: Database, now: datetime) -> dict[str, Any]:
+def write(
+    out: Path,
+    project: Project,
+    targets: Sequence[str],
+    database: Database,
+    program: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
     """Judge what a build has scanned; write ``scan/verdict.json`` and the targets' VEX documents. The verdict's document.
+
+    ``program`` is the scanner: ``uri`` and ``digest`` of the archive that it came in.
 
     Raises:
         PipelineError: a report, an SBOM or the exceptions cannot be read.
@@ -41,7 +50,7 @@ def write(out: Path, project: Project, targets: Sequence[str], database: Databas
         tuple(findings),
     )
     versions = {str((value.get("Trivy") or {}).get("Version", "")) for value in values.values()} - {""}
-    scanner = {"uri": "pkg:github/aquasecurity/trivy", "version": ", ".join(sorted(versions))}
+    scanner = {"uri": "pkg:github/aquasecurity/trivy", **program, "version": ", ".join(sorted(versions))}
     made = [when for value in values.values() if (when := report.made(value))]
     document = gate.document(given, gate.judge(given), scanner, made)
     outputs.path(out, outputs.VERDICT).write_bytes(_encoded(document))
