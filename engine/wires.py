@@ -130,6 +130,9 @@ class Wires:
             there = _attribute(_IFLA_NET_NS_FD, struct.pack("I", made))
             _make("veth", _link(f"v{number}", master), _link("eth0", there, up=False))
             _enter(made)
+            # A step of an ordinary user's engine has a user namespace below the network's, and no power over its ports.
+            with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as file:
+                file.write("0")
             _address("eth0", address, 16)
             _default_route(BRIDGE)
         finally:
