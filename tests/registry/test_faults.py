@@ -21,7 +21,6 @@ PASSING = {
     "429 with Retry-After": Fault("(PUT|POST)", 2, status=429, headers={"Retry-After": "0"}),
     "cut in a blob": Fault("PATCH", 1, cut=30_000),
     "429 with a date": Fault("PUT", 1, status=429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
-    "cut in a blob that is read": Fault("GET .*blobs", 1, short=20_000),
     "cut in an answer": Fault("GET .*manifests/sha256", 1, short=40),
 }
 LASTING = {
@@ -68,3 +67,19 @@ def test_trouble_that_lasts_stops_with_its_reason_and_without_a_tag(
             target.resolve("1")
         copy.copy(source, root.descriptor, target, ["1"])
         assert target.resolve("1").digest == root.digest
+
+
+def test_a_blob_that_is_cut_while_it_is_read_goes_on_where_it_stopped(
+    registry: Registry, certificates: Certificates, tmp_path: Path
+) -> None:
+    source, root = image(tmp_path / "a", seed=79, size=120_000)
+    fault = Fault("GET .*blobs", 1, short=20_000)
+    with Remote(Repository(registry.host, "cut/read"), settings(registry, certificates)) as target:
+        copy.copy(source, root.descriptor, target.for_writing(), ["1"])
+        registry.proxy.faults[:] = [fault]
+        try:
+            with target.blob(root.blobs[2]) as file:
+                assert file.stat().st_size == root.blobs[2].size
+        finally:
+            registry.proxy.faults.clear()
+    assert fault.times == 0
