@@ -57,3 +57,8 @@ def test_no_source_file_is_longer_than_400_lines_without_a_reason() -> None:
 
 def test_pipelines_name_no_project() -> None:
     assert [p for p in (HERE / "pipelines").rglob("*.py") if "cift" in p.read_text().lower()] == []
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    names = [path.name for path in (HERE / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
