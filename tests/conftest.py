@@ -33,12 +33,28 @@ def busybox() -> Path:
         pytest.skip(f"busybox cannot be had: {error}")
 
 
+@pytest.fixture(scope="session")
+def sandbox_tools() -> Path:
+    """The engine's programs, in the common store: stores of the tests' own take them from there, without network."""
+    from engine.errors import EngineError
+    from engine.store import Store
+    from engine.tools import tools
+
+    common = Store()
+    try:
+        return tools(common).root
+    except EngineError as error:
+        pytest.skip(f"the engine's programs cannot be had: {error}")
+    finally:
+        common.close()
+
+
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def environment(monkeypatch: pytest.MonkeyPatch, sandbox_tools: Path) -> Iterator[dict[str, str]]:
     """The environment of a program that is run by a test, with no session in it."""
     for name in ("DAGGER_SESSION_PORT", "DAGGER_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    yield {**os.environ, "PYTHONPATH": str(HERE)}
+    yield {**os.environ, "PYTHONPATH": str(HERE), "PIPELINES_SANDBOX_TOOLS": str(sandbox_tools)}
 
 
 @pytest.fixture(scope="session")

@@ -22,14 +22,8 @@ async def work(box):
 
 @pytest.fixture
 def cache(tmp_path: Path, environment: dict[str, str], busybox: Path) -> dict[str, str]:
-    """An environment with a warm store of its own, whose tools are those of the common one."""
-    from engine.store import Store
-    from engine.tools import tools
-
-    common = Store()
-    root = tools(common).root
-    common.close()
-    return {**environment, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PIPELINES_SANDBOX_TOOLS": str(root)}
+    """An environment with a warm store of its own."""
+    return {**environment, "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 
 def store_of(cache: dict[str, str]) -> Path:
