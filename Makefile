@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core bench-core bench-engine fuzz-engine clean
+.PHONY: bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -36,6 +36,10 @@ lint: $(STAMP)
 # The core beside its reference, on random commands: COMMANDS=1000000
 fuzz-core: wheel
 	FUZZ_COMMANDS=$(or $(COMMANDS),1000000) $(PYTHON) -m pytest -n 2 tests/core $(ARGS)
+
+# The core alone, by libFuzzer, which looks for new paths through it: SECONDS=60
+fuzz-rust: $(STAMP)
+	$(PYTHON) pipelines/fuzz_rust.py --seconds $(or $(SECONDS),60) $(ARGS)
 
 # The core beside other matchers, on one order stream: orders a second and latencies
 bench-core: wheel

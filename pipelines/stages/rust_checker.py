@@ -35,7 +35,7 @@ async def linted(
     root = base.with_directory("/", tools)
     said = []
     for workspace in workspaces:
-        ready = _crates_compiled(builder(root, STAGE), source, workspace, network, CLIPPY)
+        ready = crates_compiled(builder(root, STAGE), source, workspace, network, CLIPPY)
         done = ready.with_exec(script("cargo fmt --all --check", f"{CLIPPY} -- -D warnings"))
         said.append(await done.stderr())
     return "".join(said)
@@ -49,13 +49,13 @@ async def tested(
     Raises:
         dagger.ExecError: one failed, or they do not compile.
     """
-    ready = _crates_compiled(builder(base, STAGE), source, workspace, network, f"{TESTS} --no-run")
+    ready = crates_compiled(builder(base, STAGE), source, workspace, network, f"{TESTS} --no-run")
     for name, value in sorted(environment.items()):
         ready = ready.with_env_variable(name, value)
     return await ready.with_exec(script(TESTS)).stdout()
 
 
-def _crates_compiled(
+def crates_compiled(
     box: dagger.Container, source: dagger.Directory, workspace: str, network: Network, command: str
 ) -> dagger.Container:
     """A container in the workspace whose crates are compiled, from the manifests alone: an edit compiles none of them."""

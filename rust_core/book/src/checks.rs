@@ -116,7 +116,9 @@ pub fn may_live(book: &Book, order: &Order, time: u64) -> bool {
         && order.remaining <= order.quantity
         && check_display(book, order).is_ok();
     let visible = match (order.waiting, order.display) {
-        (true, _) => order.visible == 0 && !book.elects(order.side, order.stop_price) && order.traded() == 0,
+        (true, _) => {
+            order.visible == 0 && !book.elects(order.side, order.stop_price) && order.remaining == order.quantity
+        }
         (false, 0) => order.visible == order.remaining,
         (false, _) => (1..=order.slice()).contains(&order.visible) && order.visible % book.terms.lot == 0,
     };

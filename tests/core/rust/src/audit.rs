@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use cift_book::{Command, Core, EventKind, Reason, SelfTrade, Side};
+use cift_book::{Command, Core, EventKind, Reason, SelfTrade, Side, TimeInForce};
 
 use crate::seen::{Resting, Seen};
 
@@ -36,6 +36,7 @@ impl Audit {
     /// An event that cannot be: quantity that was lost or came from nowhere, a trade out of turn, at a price that is not
     /// the best or is worse than the taker's limit, or of one account that forbids it; a level that tells another sum.
     pub fn follow(&mut self, command: &Command, events: &[Seen]) {
+        all_or_none(command, events);
         let mut canceled = 0;
         for (index, event) in events.iter().enumerate() {
             assert_eq!((event.sequence, event.index as usize), (command.sequence, index));
@@ -223,5 +224,15 @@ impl Audit {
         let orders = queue.map_or(0, VecDeque::len);
         let shown: u64 = queue.into_iter().flatten().map(|order| self.orders[order].visible).sum();
         assert_eq!((event.level_orders as usize, event.level_quantity), (orders, shown), "{event}");
+    }
+}
+
+/// A fill-or-kill order trades its whole quantity or nothing.
+fn all_or_none(command: &Command, events: &[Seen]) {
+    let accepted = events.iter().any(|event| event.kind == EventKind::Accepted);
+    if accepted && command.time_in_force == TimeInForce::Fok as u8 {
+        let own = |event: &&Seen| event.kind == EventKind::Trade && event.order == command.order_id;
+        let traded: u64 = events.iter().filter(own).map(|event| event.quantity).sum();
+        assert!(traded == 0 || traded == command.quantity, "a part of fill-or-kill: {traded} of {}", command.quantity);
     }
 }

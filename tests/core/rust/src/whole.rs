@@ -34,6 +34,9 @@ pub fn hold(core: &Core) {
                     assert_eq!(if number < 2 { order.price } else { order.stop_price }, level.price, "{order:?}");
                     assert_eq!((order.waiting, order.visible == 0), (number >= 2, number >= 2), "{order:?}");
                     assert!(order.visible <= order.remaining, "{order:?}");
+                    let last = if order.waiting { book.last_price } else { 0 };
+                    let beyond = if order.side == 1 { order.stop_price > last } else { order.stop_price < last };
+                    assert!(last == 0 || beyond, "a stop waits behind the last price, {last}: {order:?}");
                     assert!(order.expiry == 0 || order.expiry > core.time(), "an order outlived its time: {order:?}");
                 }
                 assert_eq!(queue.iter().map(|order| order.visible).sum::<u64>(), level.quantity);
