@@ -57,7 +57,8 @@ async def fuzzed(
         script(
             f"mkdir -p /out/{CORPUS} /out/{FAILED} corpus",
             # A finding is a result: the step must not fail, or it could not be taken out.
-            f"{{ {run} > /out/{LOG} 2>&1; echo $? > /out/{STATUS}; }}",
+            f"status=0; {run} > /out/{LOG} 2>&1 || status=$?",
+            f"echo $status > /out/{STATUS}",
         )
     )
     return await done.directory("/out").sync()
