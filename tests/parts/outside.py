@@ -1,10 +1,11 @@
-"""The surroundings of other people's tools: logged in to a registry, trusting its authority, with a home of their own."""
+"""The surroundings of other people's tools: logged in to a registry, trusting its authority too, with a home of their own."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import ssl
 from pathlib import Path
 
 from tests.parts.certificates import Certificates
@@ -23,5 +24,13 @@ def environment(
     made = {"PATH": os.environ["PATH"], "HOME": str(home), "DOCKER_CONFIG": str(docker), "TUF_ROOT": str(home / "tuf")}
     made["REGISTRY_AUTH_FILE"] = str(docker / "config.json")
     if certificates:
-        made["SSL_CERT_FILE"] = str(certificates.authority)
+        bundle = home / "authorities.pem"
+        bundle.write_bytes(_authorities_of_the_machine() + certificates.authority.read_bytes())
+        made["SSL_CERT_FILE"] = str(bundle)
     return made
+
+
+def _authorities_of_the_machine() -> bytes:
+    """What a build that such a tool starts needs for its downloads."""
+    found = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    return Path(found).read_bytes() if found and Path(found).is_file() else b""

@@ -35,7 +35,8 @@ def test_a_rebuild_gives_the_same_digest_and_a_summary_that_a_policy_can_require
     signer = key_files(tmp_path)
     (tmp_path / "policy.toml").write_text(POLICY)
     (tmp_path / "strict.toml").write_text(POLICY + "[rebuild]\nrequired = true\n")
-    env = {**surroundings(), **environment(tmp_path, plain_registry, certificates)}
+    ours = environment(tmp_path, plain_registry, certificates)
+    env = {**surroundings(), **{name: ours[name] for name in ("DOCKER_CONFIG", "SSL_CERT_FILE")}}
     to, key = f"{plain_registry.host}/re/built", ("--key", tmp_path / "key.pem")
     words = ("--project", plain, "--target", "distroless", "--tag", "1", "--to", to, *key)
     done = command("release", *words, "--accept-incomplete-scan", "a test", **env)
