@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dagger
 
-from pipelines.network import ENTER, Network
+from pipelines.network import Network
+from pipelines.stages import crates, dependencies
 from pipelines.stages.bases import builder, script
-from pipelines.stages.dependencies import ARCHIVES, PACKAGES, fetched
+from pipelines.stages.dependencies import PACKAGES
 from pipelines.stages.inside import text_of
 
 STAGE = "rust builder"
@@ -28,12 +29,6 @@ _FORGET = (
     "import pathlib, sys; p = pathlib.Path(sys.argv[1]); "
     'p.write_text(chr(10).join(l for l in p.read_text().splitlines() if "direct_url.json" not in l) + chr(10))'
 )
-#: Members of the workspace, as words for `cargo clean`.
-_MEMBERS = (
-    "import json, subprocess; "
-    'text = subprocess.check_output(["cargo", "metadata", "--offline", "--no-deps", "--format-version", "1"]); '
-    'print(*("-p " + p["name"] for p in json.loads(text)["packages"]))'
-)
 
 
 async def wheel(
@@ -51,67 +46,19 @@ async def wheel(
     Raises:
         dagger.ExecError: a crate cannot be had or has another checksum, or the code does not compile.
     """
-    box = builder(base, STAGE).with_env_variable("CARGO_HOME", "/cargo")
-    tools = fetched(box, requirements, network)
-    crates = _crates(box, _manifests(box, workspace), network)
-    offline = (
-        box.with_directory("/tools", tools)
-        .with_env_variable("CARGO_NET_OFFLINE", "true")
-        .with_env_variable("CARGO_INCREMENTAL", "0")
-        .with_env_variable("CARGO_TARGET_DIR", "/target")
+    box = builder(base, STAGE)
+    tools = (
+        box.with_directory("/tools", dependencies.fetched(box, requirements, network))
         .with_env_variable("SOURCE_DATE_EPOCH", _ZIP_EPOCH)
         .with_env_variable("RUSTFLAGS", "--remap-path-prefix=/src=src --remap-path-prefix=/cargo=cargo")
         .with_env_variable("PYTHONPATH", "/tools")
     )
-    compiled = (
-        offline.with_directory("/cargo", crates)
-        .with_directory("/src", _manifests(box, workspace))
-        .with_workdir(f"/src/{crate}")
-        .with_exec(
-            script(
-                # A workspace that cargo does not take without its sources is compiled whole in the next step.
-                f"{_MATURIN} --out /stub || echo 'the crates could not be compiled ahead of the workspace' >&2",
-                # What was made from a stub must not pass for the real thing, whatever its time says.
-                f"cargo clean --offline --release $(python3 -c '{_MEMBERS}') || rm -rf /target",
-                "rm -rf /stub /src",
-            )
-        )
-    )
-    done = (
-        compiled.with_directory("/src", workspace)
-        .with_new_file("/auditable.py", text_of("auditable.py"))
-        .with_exec(script(*_AUDIT, f"{_MATURIN} --out /out -- {_LINK}", f"cp /tools/{ARCHIVES} /out/"))
+    fetched = crates.fetched(box, workspace, crate, network)
+    ready = crates.compiled(tools, fetched, workspace, crate, f"{_MATURIN} --out /stub", "--release")
+    done = ready.with_new_file("/auditable.py", text_of("auditable.py")).with_exec(
+        script("rm -rf /stub", *_AUDIT, f"{_MATURIN} --out /out -- {_LINK}", f"cp /tools/{dependencies.ARCHIVES} /out/")
     )
     return await done.directory("/out").sync()
-
-
-def _manifests(box: dagger.Container, workspace: dagger.Directory) -> dagger.Directory:
-    """The workspace's manifests and lock file, with empty sources."""
-    return (
-        box.with_directory("/src", workspace.filter(include=["**/Cargo.toml", "**/pyproject.toml", "Cargo.lock"]))
-        .with_new_file("/stubs.py", text_of("cargo_stubs.py"))
-        .with_exec(script("python3 /stubs.py /src"))
-        .directory("/src")
-    )
-
-
-def _crates(box: dagger.Container, manifests: dagger.Directory, network: Network) -> dagger.Directory:
-    """Cargo's home with every crate of the lock file, as archives."""
-    return (
-        network.given(box)
-        .with_directory("/src", manifests)
-        .with_workdir("/src")
-        .with_exec(
-            script(
-                ENTER,
-                "mkdir -p /cargo",
-                "if [ -f /tmp/network/cargo.toml ]; then cp /tmp/network/cargo.toml /cargo/config.toml; fi",
-                "cargo fetch --locked",
-                "rm -rf /cargo/registry/src /cargo/config.toml /cargo/.package-cache* /cargo/.global-cache",
-            )
-        )
-        .directory("/cargo")
-    )
 
 
 async def installed(base: dagger.Directory, wheels: dagger.Directory) -> dagger.Directory:

@@ -10,7 +10,7 @@ import dagger
 
 from pipelines.network import Network
 from pipelines.stages.bases import builder, script
-from pipelines.stages.rust_checker import crates_compiled
+from pipelines.stages.crates import compiled, fetched
 
 STAGE = "rust fuzzer"
 #: What is found: new inputs of the corpus, inputs that fail, what libFuzzer said, and its exit status.
@@ -47,13 +47,13 @@ async def fuzzed(
     build = f"cargo build --release --bin fuzz --locked --offline --target {_TARGET}"
     box = builder(root, STAGE).with_env_variable("RUSTFLAGS", _FLAGS)
     # The crates of the target are few: none is compiled ahead.
-    ready = crates_compiled(box, source, workspace, network, "true")
-    compiled = ready.with_exec(script(build, f"cp /target/{_TARGET}/release/fuzz /fuzz"))
+    ready = compiled(box, fetched(box, source, workspace, network), source, workspace, "true")
+    program = ready.with_exec(script(build, f"cp /target/{_TARGET}/release/fuzz /fuzz"))
     run = (
         f"/fuzz -max_total_time={seconds} -seed={seed} -max_len=400 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "
         f"-artifact_prefix=/out/{FAILED}/ /out/{CORPUS} corpus"
     )
-    done = compiled.with_exec(
+    done = program.with_exec(
         script(
             f"mkdir -p /out/{CORPUS} /out/{FAILED} corpus",
             # A finding is a result: the step must not fail, or it could not be taken out.
