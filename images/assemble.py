@@ -1,4 +1,7 @@
-"""``python3 -m images.assemble SPEC OUT``: from trees and a specification to an OCI image layout.
+"""``python3 -m images.assemble SPEC OUT``: from layers and a specification to an OCI image layout.
+
+A layer is described as a tree that is packed here, or as ``{"packed": PATH}``, the record of one that `images.pack` has
+made: the layout names it then, and whoever puts the layout together adds its blob.
 
 A step of the pipelines: it runs in the locked Python base, needs the standard library alone, and reads no clock.
 """
@@ -14,11 +17,10 @@ from typing import Any
 from images import manifest as manifests
 from images.digest import Digest
 from images.errors import ImageError
-from images.layer import Layer, LayerSpec, write_layer
-from images.packages import packages
+from images.pack import check, layer_of, pack
 
 _KEYS = {"platform", "created", "config", "annotations", "ref", "layers"}
-_LAYER_KEYS = {"name", "source", "prefix", "uid", "gid", "exclude", "directories", "mtime"}
+_PACKED = {"packed"}
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -36,8 +38,8 @@ def parse(text: str) -> dict[str, Any]:
     if missing := _KEYS - {"annotations", "ref"} - set(spec):
         raise ImageError(f"the specification lacks: {', '.join(sorted(missing))}")
     for layer in spec["layers"]:
-        if unknown := set(layer) - _LAYER_KEYS:
-            raise ImageError(f"layer {layer.get('name')!r} has unknown keys: {', '.join(sorted(unknown))}")
+        if set(layer) != _PACKED:
+            check(layer)
     return spec
 
 
@@ -46,24 +48,8 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     blobs = out / "blobs/sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     created = int(spec["created"])
-    layers: list[Layer] = []
-    holds: list[list[str]] = []
-    for number, described in enumerate(spec["layers"]):
-        layer_spec = LayerSpec(
-            described["name"],
-            Path(described["source"]),
-            described.get("prefix", ""),
-            described.get("uid", 0),
-            described.get("gid", 0),
-            tuple(described.get("exclude", ())),
-            tuple((path, int(mode, 8), uid, gid) for path, mode, uid, gid in described.get("directories", ())),
-            int(described.get("mtime", 0)),
-        )
-        staged = blobs / f".layer-{number}"
-        layer = write_layer(layer_spec, staged)
-        staged.rename(blobs / Digest.parse(layer.digest).hex)
-        layers.append(layer)
-        holds.append(packages(layer_spec.source))
+    records = [_record(described, blobs) for described in spec["layers"]]
+    layers = [layer_of(record) for record in records]
 
     def keep(data: bytes) -> str:
         digest = Digest.of(data)
@@ -83,19 +69,18 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
         "config": str(Digest.of(config)),
         "size": sum(layer.size for layer in layers),
         "uncompressed": sum(layer.uncompressed for layer in layers),
-        "layers": [
-            {
-                "name": layer.name,
-                "digest": layer.digest,
-                "diff_id": layer.diff_id,
-                "size": layer.size,
-                "uncompressed": layer.uncompressed,
-                "files": layer.files,
-                "holds": held,
-            }
-            for layer, held in zip(layers, holds, strict=True)
-        ],
+        "layers": records,
     }
+
+
+def _record(described: dict[str, Any], blobs: Path) -> dict[str, Any]:
+    if "packed" not in described:
+        return pack(described, blobs)
+    try:
+        record: dict[str, Any] = json.loads(Path(described["packed"]).read_text())
+    except ValueError as error:
+        raise ImageError(f"{described['packed']} is no record of a layer: {error}") from None
+    return record
 
 
 def main(argv: list[str] | None = None) -> int:

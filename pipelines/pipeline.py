@@ -22,7 +22,7 @@ from pipelines.stages.application import application
 from pipelines.stages.bases import Seed, root
 from pipelines.stages.dependencies import ARCHIVES, archives, dependencies
 from pipelines.stages.distroless import distroless
-from pipelines.stages.runtime import python_compiled
+from pipelines.stages.runtime import layer, python_compiled
 from pipelines.stages.rust_builder import installed, wheel
 from pipelines.stages.standard import standard
 
@@ -30,6 +30,14 @@ T = TypeVar("T")
 HERE = Path(__file__).resolve().parent.parent
 ASSEMBLER = HERE / "images"
 SCANNER = HERE, "requirements/scan.txt"
+#: The names of layers in an image's history, by the tree that they hold.
+LAYERS = {
+    "runtime": "base",
+    "tools": "tools",
+    "dependencies": "dependencies",
+    "core": "rust core",
+    "application": "application",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +118,18 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
     async with anyio.create_task_group() as group:
         group.start_soon(rust)
         group.start_soon(python)
-    layers = [("dependencies", made["dependencies"])]
     if "wheels" in made:
-        layers.append(("rust core", await installed(made["builder"], made["wheels"])))
-    layers.append(("application", made["application"]))
+        made["core"] = await installed(made["builder"], made["wheels"])
+    layers = await given.stage("layers", lambda: _layers(given, made))
+    above = [layers[name] for name in ("dependencies", "core", "application") if name in layers]
     images: dict[str, Any] = {}
 
     async def target(name: str) -> None:
         spec = plan.specification(given.project, given.source, name, given.platform)
         if name == "distroless":
-            work = distroless(made["builder"], ASSEMBLER, spec, made["runtime"], layers)
+            work = distroless(made["builder"], ASSEMBLER, spec, layers["runtime"], above)
         else:
-            work = standard(made["builder"], ASSEMBLER, spec, made["runtime"], made["tools"], layers)
+            work = standard(made["builder"], ASSEMBLER, spec, layers["runtime"], layers["tools"], above)
         result = await given.stage(name, lambda: work)
         await result.directory("layout").export(str(out / name))
         images[name] = json.loads(await result.file("report.json").contents())
@@ -140,6 +148,21 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
     if given.scans:
         await given.scans.export(out)
     return dict(sorted(images.items()))
+
+
+async def _layers(given: Inputs, made: dict[str, dagger.Directory]) -> dict[str, dagger.Directory]:
+    """The trees of :data:`LAYERS` that were made, each packed once, beside each other."""
+    packed: dict[str, dagger.Directory] = {}
+
+    async def pack(key: str, name: str) -> None:
+        more = {"directories": plan.directories(given.project)} if key == "runtime" else {}
+        packed[key] = await layer(made["builder"], ASSEMBLER, name, made[key], "layers", **more).sync()
+
+    async with anyio.create_task_group() as group:
+        for key, name in LAYERS.items():
+            if key in made:
+                group.start_soon(pack, key, name)
+    return packed
 
 
 async def _source_scanned(given: Inputs, base: dagger.Directory) -> None:

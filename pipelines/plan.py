@@ -40,12 +40,16 @@ def specification(project: Project, source: Source, target: str, platform: str) 
             "StartPeriod": 40 * 10**9,
             "Retries": 3,
         }
-    places = sorted({"/tmp": "1777"} | {place: "0755" for place in project.tmpfs if place != "/tmp"})
     return {
         "platform": {"os": system, "architecture": architecture},
         "created": source.epoch,
         "config": config,
         "annotations": labels,
         "ref": f"{project.name}:{target}",
-        "directories": [[place, "1777" if place == "/tmp" else "0755", 0, 0] for place in places],
     }
+
+
+def directories(project: Project) -> list[list[object]]:
+    """The folders that the lowest layer must have, for the assembler: path, mode, owner, group."""
+    places = sorted({"/tmp", *project.tmpfs})
+    return [[place, "1777" if place == "/tmp" else "0755", 0, 0] for place in places]

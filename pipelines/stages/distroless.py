@@ -17,7 +17,7 @@ async def distroless(
     assembler: Path,
     spec: dict[str, Any],
     runtime: dagger.Directory,
-    application: list[tuple[str, dagger.Directory]],
+    application: list[dagger.Directory],
 ) -> dagger.Directory:
-    """The image as ``layout`` and ``report.json``; ``application`` are the layers above, by name, lowest first."""
-    return await image(builder, assembler, spec, [("base", runtime), *application], STAGE)
+    """The image as ``layout`` and ``report.json``, of layers (`runtime.layer`); ``application`` lie above, lowest first."""
+    return await image(builder, assembler, spec, [runtime, *application], STAGE)

@@ -11,7 +11,10 @@ from dagger import dag
 
 from pipelines.stages.bases import builder, script
 
-_ASSEMBLER = ["__init__.py", "assemble.py", "digest.py", "errors.py", "layer.py", "manifest.py", "packages.py"]
+_ASSEMBLER = [
+    f"{name}.py" for name in ("__init__", "assemble", "digest", "errors", "layer", "manifest", "pack", "packages")
+]
+PACK = "PYTHONPATH=/opt python3 -m images.pack /layer.json /out"
 
 
 async def python_compiled(base: dagger.Directory, tree: dagger.Directory, stage: str) -> dagger.Directory:
@@ -28,31 +31,49 @@ async def python_compiled(base: dagger.Directory, tree: dagger.Directory, stage:
     return await done.directory("/out").sync()
 
 
-async def image(
-    base: dagger.Directory,
-    assembler: Path,
-    spec: dict[str, Any],
-    layers: list[tuple[str, dagger.Directory]],
-    stage: str,
+def layer(
+    base: dagger.Directory, assembler: Path, name: str, tree: dagger.Directory, stage: str, **more: Any
 ) -> dagger.Directory:
-    """A directory with ``layout`` (an OCI image layout) and ``report.json``; layers as named, lowest first."""
+    """A tree as a layer: its blob below ``blobs/sha256``, and ``layer.json``. ``more`` is the assembler's (`images.pack`)."""
+    return (
+        packer(base, assembler, {"name": name, "source": "/in", **more}, stage)
+        .with_mounted_directory("/in", tree)
+        .with_exec(script(PACK))
+        .directory("/out")
+    )
+
+
+def packer(base: dagger.Directory, assembler: Path, described: dict[str, Any], stage: str) -> dagger.Container:
+    """A container in which :data:`PACK` makes the layer that is described."""
+    return (
+        builder(base, stage)
+        .with_mounted_directory("/opt/images", dag.host().directory(str(assembler), include=_ASSEMBLER))
+        .with_new_file("/layer.json", json.dumps(described, sort_keys=True))
+    )
+
+
+async def image(
+    base: dagger.Directory, assembler: Path, spec: dict[str, Any], layers: list[dagger.Directory], stage: str
+) -> dagger.Directory:
+    """A directory with ``layout`` (an OCI image layout) and ``report.json``; ``layers`` as :func:`layer` makes them."""
     box = builder(base, stage).with_mounted_directory(
         "/opt/images", dag.host().directory(str(assembler), include=_ASSEMBLER)
     )
     described = []
-    for number, (name, tree) in enumerate(layers):
-        box = box.with_mounted_directory(f"/in/{number}", tree)
-        more = {"directories": spec["directories"]} if number == 0 else {}
-        described.append({"name": name, "source": f"/in/{number}", **more})
-    text = json.dumps({**{k: v for k, v in spec.items() if k != "directories"}, "layers": described}, sort_keys=True)
+    for number, packed in enumerate(layers):
+        box = box.with_mounted_file(f"/in/{number}.json", packed.file("layer.json"))
+        described.append({"packed": f"/in/{number}.json"})
     done = (
-        box.with_new_file("/spec.json", text)
-        .with_env_variable("PYTHONPATH", "/opt")
+        box.with_new_file("/spec.json", json.dumps({**spec, "layers": described}, sort_keys=True))
         .with_exec(
             script(
                 "mkdir -p /out",
-                "python3 -m images.assemble /spec.json /out/layout --report /out/report.json",
+                "PYTHONPATH=/opt python3 -m images.assemble /spec.json /out/layout --report /out/report.json",
             )
         )
+        .directory("/out")
     )
-    return await done.directory("/out").sync()
+    # The engine puts blobs together by name: however large they are, no step has to copy them.
+    for packed in layers:
+        done = done.with_directory("layout/blobs", packed.directory("blobs"))
+    return await done.sync()

@@ -18,7 +18,7 @@ async def standard(
     spec: dict[str, Any],
     runtime: dagger.Directory,
     tools: dagger.Directory,
-    application: list[tuple[str, dagger.Directory]],
+    application: list[dagger.Directory],
 ) -> dagger.Directory:
-    """The image as ``layout`` and ``report.json``; ``application`` are the layers above, by name, lowest first."""
-    return await image(builder, assembler, spec, [("base", runtime), ("tools", tools), *application], STAGE)
+    """The image as ``layout`` and ``report.json``, of layers (`runtime.layer`); ``application`` lie above, lowest first."""
+    return await image(builder, assembler, spec, [runtime, tools, *application], STAGE)
