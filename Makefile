@@ -1,6 +1,6 @@
 # make build   the images, from nothing        make test       all tests (builds first, for the service's wheel)
 # make lint    ruff, mypy, imports, clippy, fmt  make reproduce  two clones, other circumstances, the same digests
-# make test-keyless  signing as an identity, on a Sigstore that is built and run for it
+# make test-keyless  signing as an identity, on a Sigstore that is built and run for it, and cosign 3
 # make torture 200 kills at random moments of a build, each followed by a run that must be right
 # make lock    renew locks of Debian packages
 SHELL := /bin/sh
@@ -23,9 +23,9 @@ test: wheel
 	$(PYTHON) pipelines/check_rust.py --engine embedded test
 	$(PYTHON) -m pytest -n 2 $(ARGS)
 
-# Fulcio, Rekor and a timestamp authority are built once, by Go 1.26 or newer; make test runs these tests too from then on.
+# Fulcio, Rekor, a timestamp authority and cosign 3 are built once; make test runs these tests too from then on.
 test-keyless: wheel
-	PIPELINES_KEYLESS=1 $(PYTHON) -m pytest -n 1 tests/signing/test_keyless.py $(ARGS)
+	PIPELINES_KEYLESS=1 $(PYTHON) -m pytest -n 1 tests/signing $(ARGS)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

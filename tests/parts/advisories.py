@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.parts.registries import go_program
-
-TRIVY_DB = "github.com/aquasecurity/trivy-db/cmd/trivy-db@v0.0.0-20260813095258-0e0340a01b57"
+from tests.parts.go import programs
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ class Debian:
 
 
 def database(folder: Path, advisories: Sequence[Advisory], debian: Sequence[Debian] = ()) -> Path:
-    """A folder with ``trivy.db`` and ``metadata.json``; skips the test where there is no Go to build trivy-db with."""
-    program = go_program(TRIVY_DB)
+    """A folder with ``trivy.db`` and ``metadata.json``; skips the test where trivy-db cannot be built."""
+    program = programs("trivy-db") / "trivy-db"
     for each in advisories:
         osv = each.osv()
         _json(folder / "lists/ghsa/advisories/github-reviewed/2030/01" / osv["id"] / f"{osv['id']}.json", osv)

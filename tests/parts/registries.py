@@ -6,10 +6,8 @@ A proxy stands before each, to make trouble when a test wants it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -20,12 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from engine.store import default_root
 from registry.credentials import Credentials
 from registry.transport import Patience, Settings
 from tests.parts.certificates import Certificates
+from tests.parts.go import programs
 from tests.parts.proxy import Proxy
 from tests.parts.tokens import ISSUER, SERVICE, Tokens
 from tests.parts.toolbox import program
@@ -136,7 +132,12 @@ def with_referrers(folder: Path, certificates: Certificates) -> Iterator[Registr
     """The registry of the Go module ``cuelabs.dev/go/oci/ociregistry``, all of it in memory."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    words = [str(own_registry()), f"127.0.0.1:{port}", str(certificates.certificate), str(certificates.key)]
+    words = [
+        str(programs("registry", ".") / "registry"),
+        f"127.0.0.1:{port}",
+        str(certificates.certificate),
+        str(certificates.key),
+    ]
     environment = {"LOGIN": f"{USER}:{PASSWORD}"}
     with running(words, f"https://127.0.0.1:{port}/v2/", folder / "registry.log", environment):
         proxy = Proxy(f"https://127.0.0.1:{port}", certificates)
@@ -144,42 +145,3 @@ def with_referrers(folder: Path, certificates: Certificates) -> Iterator[Registr
             yield Registry(proxy.host, proxy, folder, True)
         finally:
             proxy.close()
-
-
-def own_registry() -> Path:
-    """The program of ``tests/parts/registry``, whose modules are locked by go.sum; built once and kept."""
-    source = Path(__file__).parent / "registry"
-    key = hashlib.sha256(b"".join((source / name).read_bytes() for name in ("main.go", "go.mod", "go.sum"))).hexdigest()
-    path = default_root().parent / "pipelines-go" / key[:16]
-    if not path.exists():
-        staged = path.with_name(f".{path.name}.{os.getpid()}")
-        go("build", "-o", str(staged), ".", folder=source)
-        os.replace(staged, path)
-    return path
-
-
-def go(*words: str, folder: Path | None = None, **more: str) -> None:
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("a registry with the referrers API is built by Go, and there is no go on PATH")
-    environment = {**os.environ, "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0", **more}
-    done = subprocess.run([go, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"go {words[0]} {words[-1]} failed: {done.stderr.strip()[-300:]}")
-
-
-def go_program(package: str) -> Path:
-    """A program of a Go module at a version, which the checksum database vouches for; built once and kept.
-
-    Skips the test where there is no Go.
-    """
-    name = package.split("@")[0].rsplit("/", 1)[-1]
-    folder = default_root().parent / "pipelines-go" / package.split("@")[1] / package.split("@")[0].replace("/", "_")
-    if (folder / name).exists():
-        return folder / name
-    staged = folder.with_name(f".{folder.name}.{os.getpid()}")
-    go("install", package, GOBIN=str(staged))
-    folder.mkdir(parents=True, exist_ok=True)
-    os.replace(staged / name, folder / name)
-    shutil.rmtree(staged)
-    return folder / name

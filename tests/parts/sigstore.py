@@ -6,8 +6,6 @@ import base64
 import datetime
 import hashlib
 import json
-import os
-import shutil
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,18 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from engine.store import default_root
+from tests.parts.go import programs
 from tests.parts.issuer import Issuer, Promises, serving
-from tests.parts.registries import free_port, go, running
+from tests.parts.registries import free_port, running
 
-SOURCE = Path(__file__).parent / "sigstore"
-_PROGRAMS = ("fulcio", "posix", "timestamp-server")
 _PASSWORD = "of the tests"
 
 
@@ -41,29 +36,6 @@ class Sigstore:
     signing_config: Path
     authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
     promises: Promises
-
-
-def programs() -> Path:
-    """The folder of the three programs, whose modules are locked by go.sum; built once and kept.
-
-    Skips the test where they are not there and PIPELINES_KEYLESS does not ask for them: they take minutes to build.
-    """
-    key = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in ("go.mod", "go.sum"))).hexdigest()
-    folder = default_root().parent / "pipelines-go" / f"sigstore-{key[:16]}"
-    if folder.exists():
-        return folder
-    if not os.environ.get("PIPELINES_KEYLESS"):
-        pytest.skip("Fulcio, Rekor and a timestamp authority take minutes to build; make test-keyless does it, once")
-    staged = folder.with_name(f".{folder.name}.{os.getpid()}")
-    staged.mkdir(parents=True)
-    go("build", "-o", f"{staged}/", "tool", folder=SOURCE)
-    try:
-        os.replace(staged, folder)
-    except OSError:
-        # Another process was faster.
-        shutil.rmtree(staged)
-    assert all((folder / name).exists() for name in _PROGRAMS)
-    return folder
 
 
 def _authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -106,7 +78,7 @@ def _text(data: bytes) -> str:
 @contextmanager
 def running_sigstore(folder: Path) -> Iterator[Sigstore]:
     """All of it, from when it answers until the context ends."""
-    where = programs()
+    where = programs("sigstore", only_if="PIPELINES_KEYLESS")
     with ExitStack() as stack:
         issuers = (Issuer(), Issuer())
         for each in issuers:

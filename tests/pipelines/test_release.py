@@ -108,27 +108,6 @@ def _others_agree(places: list[str], folder: Path, env: dict[str, str]) -> None:
         assert json.loads((target / "index.json").read_bytes())["manifests"][0]["digest"]
 
 
-def test_cosign_3_accepts_signature_and_attestations(
-    registry: Registry, certificates: Certificates, tmp_path: Path
-) -> None:
-    cosign = os.environ.get("PIPELINES_COSIGN_3") or shutil.which("cosign3")
-    if not cosign:
-        pytest.skip(
-            "cosign 3 is in no package registry but Go's and takes minutes to build; PIPELINES_COSIGN_3 names it"
-        )
-    dist(tmp_path / "dist", 41, NOW)
-    key_files(tmp_path)
-    env = environment(tmp_path, registry, certificates)
-    to = f"{registry.host}/team/three"
-    given = release(tmp_path, to, tag="1.0")
-    assert command("release", *given, **env).returncode == 0
-    key = ["--key", str(tmp_path / "key.pub"), "--insecure-ignore-tlog=true", f"{to}:1.0"]
-    run([cosign, "verify", *key], env)
-    for kind in ("cyclonedx", "openvex", "slsaprovenance1", "https://in-toto.io/attestation/vulns/v0.2"):
-        run([cosign, "verify-attestation", "--type", kind, *key], env)
-    run([cosign, "verify-attestation", "--type", "spdxjson", *key], env, fails=True)
-
-
 @pytest.mark.parametrize(("verdict", "says"), [("fail", "not released"), ("incomplete", "--accept-incomplete-scan")])
 def test_a_scan_that_did_not_pass_stops_a_release_before_anything_is_sent(
     plain_registry: Registry, certificates: Certificates, tmp_path: Path, verdict: str, says: str

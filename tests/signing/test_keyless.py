@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ from signing.errors import SigningError, Untrusted
 from tests.parts import watch
 from tests.parts.certificates import Certificates
 from tests.parts.commands import command
+from tests.parts.go import programs
 from tests.parts.outside import environment
 from tests.parts.registries import Registry
 from tests.parts.released import REVISION, dist
@@ -56,6 +55,7 @@ def signed(sigstore: Sigstore) -> Bundle:
 def test_a_release_without_a_key_is_accepted_by_verify_and_cosign_and_by_nobody_else_s_policy(
     sigstore: Sigstore, registry: Registry, certificates: Certificates, tmp_path: Path
 ) -> None:
+    cosign = programs("cosign", only_if="PIPELINES_KEYLESS") / "cosign"
     dist(tmp_path / "dist", 45, NOW)
     env = {**environment(tmp_path, registry, certificates), "TOKEN": sigstore.issuer.token(WHO)}
     to = f"{registry.host}/keyless/app"
@@ -87,8 +87,7 @@ def test_a_release_without_a_key_is_accepted_by_verify_and_cosign_and_by_nobody_
     assert again.returncode == 0, again.stderr
     assert "sent" not in again.stderr
     # Cosign 2.5 takes no trusted root for bundles beside images: it asks for the public one.
-    if cosign := shutil.which(os.environ.get("PIPELINES_COSIGN_3", "")):
-        _cosign(cosign, sigstore, f"{to}:1", env)
+    _cosign(str(cosign), sigstore, f"{to}:1", env)
 
 
 def _cosign(cosign: str, sigstore: Sigstore, place: str, env: dict[str, str]) -> None:
