@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.amounts import seconds_of, size_of
@@ -48,6 +49,28 @@ def arguments(commands: Any) -> None:
     clear.add_argument("--stage", help="only results of this stage")
     clear.add_argument("--dry-run", action="store_true", help="say what would go, and leave it")
     clear.add_argument("--json", action="store_true", help="what went, as JSON")
+    export = actions.add_parser(
+        "export",
+        help="write results and what they name to a folder, as an OCI artifact",
+        description="Write results and what they name to a new OCI layout folder, so that another machine starts warm. "
+        "pipelines/copy_image.py takes it on to a registry or a tar. Volumes stay here, and what stands for secrets in keys.",
+    )
+    export.add_argument("folder", type=Path)
+    export.add_argument(
+        "--used-within", type=_parsed(seconds_of), default=0.0, metavar="AGE", help="only what was used since: 2h, 7d"
+    )
+    export.add_argument("--json", action="store_true", help="digest, counts and bytes, as JSON")
+    taken = actions.add_parser(
+        "import",
+        help="take in what export wrote",
+        description="Take in what export wrote. Every byte is checked against its digest; which step gave it is believed: "
+        "import only from whom you would run a step of, and say --digest where it came by way of others.",
+    )
+    taken.add_argument("folder", type=Path)
+    taken.add_argument(
+        "--digest", default="", metavar="sha256:…", help="the digest that export told; anything else is refused"
+    )
+    taken.add_argument("--json", action="store_true", help="digest, counts and bytes, as JSON")
     verify = actions.add_parser("verify", help="read every file of the store and drop those that the disk damaged")
     verify.add_argument("--json", action="store_true", help="names of damaged files, as JSON")
 
@@ -89,6 +112,8 @@ def main(options: argparse.Namespace) -> int:
                 json.dumps(damaged) if options.json else "\n".join([*damaged, f"{len(damaged)} damaged files dropped"])
             )
             return 1 if damaged else 0
+        if options.action in ("export", "import"):
+            return _ship(store, options)
         return _clear(store, options)
     except OSError as error:
         raise store.explained(error) from None
@@ -113,6 +138,20 @@ def _inspect(store: Store, as_json: bool) -> int:
         f"{report.blobs['count']} files of {_size(report.blobs['size'])}, {_size(report.unnamed)} of which no result "
         f"names; {report.layers} layers; in {report.root}"
     )
+    return 0
+
+
+def _ship(store: Store, options: argparse.Namespace) -> int:
+    from engine import artifact
+
+    if options.action == "export":
+        done = artifact.export(store, options.folder, options.used_within)
+    else:
+        done = artifact.take_in(store, options.folder, options.digest)
+    if options.json:
+        print(json.dumps(asdict(done)))
+    else:
+        print(f"{done.digest}  {done.results} results, {done.files} files, {_size(done.size)} packed")
     return 0
 
 
