@@ -70,13 +70,14 @@ torture: $(STAMP)
 reproduce: $(STAMP)
 	$(PYTHON) pipelines/reproduce.py $(ARGS)
 
+# --no-deps: the lock names everything, and pip would look for `name[extra]` beyond it, where a newer version has no hash.
 $(STAMP):
 	@found=; for name in python3 python3.13 python3.12 python3.11 python3.14; do \
 	  if command -v $$name >/dev/null && $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	  then found=$$name; break; fi; done; \
 	if [ -z "$$found" ]; then echo 'make: Python 3.11 or newer with its venv module is needed (Debian: python3 python3-venv)' >&2; exit 1; fi; \
 	echo 'setting up $(VENV) from requirements/development.txt: a minute or two'; rm -rf $(VENV) && $$found -m venv $(VENV)
-	@$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/development.txt
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(PYTHON)" -m cift "$$@"\n' '$(CURDIR)' '$(CURDIR)' > $(VENV)/bin/cift && chmod +x $(VENV)/bin/cift
 	@touch $@
 
