@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
+.PHONY: train bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -57,6 +57,11 @@ fuzz-engine: $(STAMP)
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)
+
+# The service's forecast, trained anew in the image of its CPU variant: the same weights and the same card each time
+train: $(STAMP)
+	$(PYTHON) pipelines/build.py --variant ml-cpu --target distroless --no-run --no-scan
+	$(PYTHON) pipelines/in_image.py --image dist-ml-cpu/distroless --output cift/models -- python3 -m training --out /out $(ARGS)
 
 # The service under load: beside a bare FastAPI route, and with WebSocket clients that do not read
 bench-service: wheel

@@ -52,6 +52,8 @@ class Settings:
     """CIFT_COLLAR: how far a price may be on the aggressive side of the last trade, as a fraction; 0 for no limit."""
     max_body: int = 1 << 20
     """CIFT_MAX_BODY: bytes of a request's body."""
+    forecast: str = "auto"
+    """CIFT_FORECAST: auto (where torch and safetensors are installed), off."""
     log_level: str = "info"
     """CIFT_LOG_LEVEL: debug, info, warning or error."""
 
@@ -86,6 +88,7 @@ class Settings:
             max_position=int(_number(env, "CIFT_MAX_POSITION", cls.max_position, least=1)),
             collar=_number(env, "CIFT_COLLAR", cls.collar),
             max_body=int(_number(env, "CIFT_MAX_BODY", cls.max_body, least=1024)),
+            forecast=_choice(env, "CIFT_FORECAST", cls.forecast, ("auto", "off")),
             log_level=_choice(env, "CIFT_LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
         )
 

@@ -6,9 +6,12 @@ import gzip
 import hashlib
 import json
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 from images.compare import manifest_of, read
+from images.digest import CHUNK, Digest
 from images.errors import ImageError
 
 
@@ -25,13 +28,27 @@ def validate(layout: Path) -> str:
     if len(diff_ids) != len(manifest["layers"]):
         raise ImageError(f"{layout}: {len(diff_ids)} diff_ids for {len(manifest['layers'])} layers")
     for described, diff_id in zip(manifest["layers"], diff_ids, strict=True):
-        data = read(layout, described["digest"])
-        if len(data) != described["size"]:
-            raise ImageError(f"{layout}: layer {described['digest']} has {len(data)} bytes, not {described['size']}")
-        plain = "sha256:" + hashlib.sha256(gzip.decompress(data)).hexdigest()
-        if plain != diff_id:
-            raise ImageError(f"{layout}: layer {described['digest']} unpacks to {plain}, not {diff_id}")
+        _layer(layout, described, diff_id)
     return digest
+
+
+def _layer(layout: Path, described: dict[str, Any], diff_id: str) -> None:
+    """Recompute a layer's digests, a chunk at a time."""
+    path = layout / "blobs/sha256" / Digest.parse(described["digest"]).hex
+    plain = hashlib.sha256()
+    try:
+        digest, size = str(Digest.of_file(path)), path.stat().st_size
+        if digest != described["digest"]:
+            raise ImageError(f"{layout}: blob {described['digest']} has digest {digest}")
+        with gzip.open(path) as unpacked:
+            while chunk := unpacked.read(CHUNK):
+                plain.update(chunk)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ImageError(f"{layout}: blob {described['digest']}: {error}") from None
+    if size != described["size"]:
+        raise ImageError(f"{layout}: layer {described['digest']} has {size} bytes, not {described['size']}")
+    if (found := f"sha256:{plain.hexdigest()}") != diff_id:
+        raise ImageError(f"{layout}: layer {described['digest']} unpacks to {found}, not {diff_id}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -33,6 +33,7 @@ image layout a target and build.json; it is replaced whole when all went well, a
 examples:
   python pipelines/build.py                                 both images, into dist/
   python pipelines/build.py --target distroless --json      one image; build.json on standard output
+  python pipelines/build.py --variant ml-cpu --target distroless   a variant of it, into dist-ml-cpu/
   python pipelines/build.py --project ../shop --output /tmp/images
   dagger run python pipelines/build.py                      the same on a Dagger engine
 
@@ -45,6 +46,11 @@ policy does not allow (no release takes such an image), 130 interrupted
     )
     parser.add_argument(
         "--target", default=",".join(config.TARGETS), help="images to build, by comma (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--variant",
+        default="",
+        help="build with what [tool.pipelines.variants.VARIANT] adds, into dist-VARIANT (default: without any)",
     )
     parser.add_argument("--platform", default="linux/amd64", help="platform (default: %(default)s)")
     parser.add_argument(
@@ -96,14 +102,15 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
     project = config.read(options.project)
     targets, platforms = config.targets(options.target), config.platforms(options.platform)
     project.exempt()
-    output: Path = (options.output or project.root / "dist").absolute()
+    variant = project.variant(options.variant)
+    output: Path = (options.output or project.root / (f"dist-{variant.name}" if variant else "dist")).absolute()
     tree = source.read(project.root, output)
     engine = session.choose(options.engine)
     with report.swapped(output) as staged, Progress(knows_cache=engine == "embedded") as progress:
         if tree.dirty:
             progress.note(f"there are changes that are not committed: the images say {tree.revision[:12]}-dirty")
         summary: dict[str, Any] = session.run(
-            functools.partial(_run, project, tree, targets, platforms[0], engine, staged, progress, options)
+            functools.partial(_run, project, tree, targets, platforms[0], variant, engine, staged, progress, options)
         )
         if not options.no_run and project.probe and "distroless" in targets:
             with progress.stage("run"):
@@ -118,6 +125,7 @@ async def _run(
     tree: source.Source,
     targets: tuple[str, ...],
     platform: str,
+    variant: config.Variant | None,
     engine: str,
     out: Path,
     progress: Progress,
@@ -130,17 +138,18 @@ async def _run(
         async with session.session(engine, progress.on_event) as version:
             scanned = scans.Scans(scans.origin(options.scan_database), settings)
             given = pipeline.Inputs(
-                project, tree, targets, platform, settings, progress, None if options.no_scan else scanned
+                project, tree, targets, platform, settings, progress, None if options.no_scan else scanned, variant
             )
             images = await pipeline.build(given, out)
     ran = {"kind": "dagger" if engine in ("session", "dagger") else engine, "version": version}
     with progress.stage("describe"):
         digests = {name: image["digest"] for name, image in images.items()}
-        describe.images(digests, out, project, tree, platform, ran, began)
+        describe.images(digests, out, project, tree, platform, ran, began, variant)
         judged = verdict.write(out, project, targets, scanned.database, scanned.program, datetime.now(UTC))
     return {
         "project": project.name,
         "platform": platform,
+        "variant": variant.name if variant else "",
         "images": images,
         "engine": ran,
         "scan": {"verdict": judged["verdict"], "reasons": judged["reasons"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,20 @@ from scanning.errors import ScanError
 
 TARGETS = ("distroless", "standard")
 PLATFORMS = ("linux/amd64",)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What an image may hold beside the project's own requirements, as layers above theirs.
+
+    ``requirements`` may name those of the project again, in the same versions; ``packages`` is a lock of Debian packages;
+    ``apart`` are patterns of distributions with a layer of their own each, for what is large or changes by itself.
+    """
+
+    name: str
+    requirements: str = ""
+    packages: str = ""
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,15 @@ class Project:
     environment: tuple[tuple[str, str], ...] = field(default=())
     exceptions: str = ""
     scan: policy.Policy = field(default=policy.Policy())
+    variants: tuple[Variant, ...] = ()
+
+    def variant(self, name: str) -> Variant | None:
+        """The variant of this name, None for none; raises PipelineError for one that the project does not have."""
+        found = next((each for each in self.variants if each.name == name), None)
+        if name and found is None:
+            known = ", ".join(each.name for each in self.variants) or "none: see [tool.pipelines.variants] in README.md"
+            raise PipelineError(f"unknown variant {name!r}; known are: {known}")
+        return found
 
     def exempt(self) -> tuple[excepting.Exemption, ...]:
         """The exceptions of the project's file; raises PipelineError for one that is ill-formed."""
@@ -91,6 +115,9 @@ def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> P
         if name == "scan":
             given[name] = _scan(value, f"{where}: [tool.pipelines.scan]")
             continue
+        if name == "variants":
+            given[name] = _variants(value, f"{where}: [tool.pipelines.variants")
+            continue
         given[name] = _typed(str(known[name].type), value, f"{where}: [tool.pipelines] {key}")
     for name in ("name", "source", "requirements", "command"):
         if not given.get(name):
@@ -108,11 +135,38 @@ def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> P
         project.build_requirements,
         project.scan_requirements,
         project.exceptions,
+        *(path for variant in project.variants for path in (variant.requirements, variant.packages)),
     ):
         if path and not (root / path).exists():
             raise PipelineError(f"{where}: [tool.pipelines] names {path}, which is not in {root}")
-    check_hashes(root / project.requirements)
+    for path in (project.requirements, *(variant.requirements for variant in project.variants)):
+        if path:
+            check_hashes(root / path)
     return project
+
+
+_VARIANT_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def _variants(value: Any, where: str) -> tuple[Variant, ...]:
+    """Variants by name; ``where`` lacks its closing bracket."""
+    if not isinstance(value, dict):
+        raise PipelineError(f"{where}] is a table of tables, not {value!r}")
+    known = {f.name: str(f.type) for f in fields(Variant) if f.name != "name"}
+    found = []
+    for name, table in value.items():
+        place = f"{where}.{name}]"
+        if not _VARIANT_NAME.fullmatch(name) or name in TARGETS:
+            raise PipelineError(f"{place}: a variant's name is of a-z, 0-9 and -, and no target's")
+        if not isinstance(table, dict):
+            raise PipelineError(f"{place} is a table, not {table!r}")
+        if unknown := sorted(set(table) - set(known)):
+            raise PipelineError(f"{place} has no key {unknown[0]!r}; known are: {', '.join(sorted(known))}")
+        given = {key: _typed(known[key], each, f"{place} {key}") for key, each in table.items()}
+        if not given.get("requirements") and not given.get("packages"):
+            raise PipelineError(f"{place} needs 'requirements' or 'packages'")
+        found.append(Variant(name, **given))
+    return tuple(found)
 
 
 def _scan(value: Any, where: str) -> policy.Policy:

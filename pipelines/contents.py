@@ -86,13 +86,18 @@ def _read(layout: Path, layer: Layer) -> _Applied:
 
 def _file(tar: tarfile.TarFile, info: tarfile.TarInfo, name: str, layer: str, found: _Applied) -> File:
     source = tar.extractfile(info)
-    data = source.read(min(info.size, _LARGEST)) if source else b""
-    digest = hashlib.sha256(data)
+    kept = wanted(name, layer)
+    first = source.read(CHUNK) if source else b""
+    digest, data = hashlib.sha256(first), bytearray(first)
+    program = first.startswith(crates.PROGRAM)
     while source and (more := source.read(CHUNK)):
         digest.update(more)
-    if wanted(name, layer):
-        found.texts[name] = data
-    if section := crates.section(data):
+        # Of what is neither a record nor a program, nothing but its digest is needed, and it may be of any size.
+        if (kept or program) and len(data) < _LARGEST:
+            data += more
+    if kept:
+        found.texts[name] = bytes(data)
+    if program and (section := crates.section(data)):
         found.crates[name] = section
     return File(name, 0, f"sha256:{digest.hexdigest()}")
 

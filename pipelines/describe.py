@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import contents, materials, outputs
-from pipelines.config import Project
+from pipelines.config import Project, Variant
 from pipelines.errors import PipelineError
 from pipelines.materials import Taken
 from pipelines.source import Source
@@ -26,6 +26,7 @@ def images(
     platform: str,
     engine: Mapping[str, Any],
     started: datetime,
+    variant: Variant | None = None,
 ) -> None:
     """Describe the images of a build, by target, from what it left in its output folder.
 
@@ -33,12 +34,12 @@ def images(
         PipelineError: something that was left cannot be read, or contradicts itself.
     """
     archives = {path.stem: path.read_text() for path in sorted((output / "archives").glob("*.json"))}
-    taken = materials.take(project, source, archives)
+    taken = materials.take(project, source, archives, variant)
     run = this_run(engine, started)
     known: contents.Known = {}
     for target, digest in digests.items():
         sboms(target, output, taken, known)
-        proven(target, digest, output, project, source, platform, taken, run)
+        proven(target, digest, output, project, source, platform, taken, run, variant)
 
 
 def sboms(target: str, output: Path, taken: Taken, known: contents.Known | None = None) -> None:
@@ -72,18 +73,22 @@ def proven(
     platform: str,
     taken: Taken,
     run: provenance.Run,
+    variant: Variant | None = None,
 ) -> None:
     """Write the provenance of a target."""
+    asked = {"target": target, "platform": platform} | ({"variant": variant.name} if variant else {})
     settings = {
         "name": project.name,
         "requirements": project.requirements,
+        "variantRequirements": variant.requirements if variant else "",
+        "variantPackages": variant.packages if variant else "",
         "rust": project.rust,
         "rustCrate": project.rust_crate,
         "source": list(project.source),
         "sourceDateEpoch": source.epoch,
     }
     definition = provenance.Definition(
-        {"source": _source_ref(taken), "target": target, "platform": platform},
+        {"source": _source_ref(taken), **asked},
         {key: value for key, value in settings.items() if value},
         taken.of(target),
     )

@@ -24,19 +24,19 @@ def _mirrors() -> mirror.Mirrors:
     return mirror.mirrors(os.environ)
 
 
-def downloads(name: str, without: str = "") -> tuple[Download, ...]:
-    """The packages of a root, less those of another.
+def downloads(name: str, without: str = "", place: Path | None = None) -> tuple[Download, ...]:
+    """The packages of a root, less those of another; ``place`` is where its lock is, if it is not one of the pipelines' own.
 
     Raises:
         PipelineError: the lock cannot be read, or no mirror is known.
     """
     try:
-        locked, mirrors = _lock(name), _mirrors()
+        locked, mirrors = lock.read(place) if place else _lock(name), _mirrors()
         left_out = {p.name for p in _lock(without).packages} if without else set()
         found = []
         for number, package in enumerate(p for p in locked.packages if p.name not in left_out):
             urls = tuple(mirrors.url(package.archive, package.path, locked.timestamp(package.archive)))
-            what = f"{package.name} {package.version} of bases/{name}.lock"
+            what = f"{package.name} {package.version} of {place or f'bases/{name}.lock'}"
             found.append(Download(f"{number:03}-{package.name}.deb", what, urls, f"sha256:{package.sha256}"))
         return tuple(found)
     except ImageError as error:

@@ -10,7 +10,7 @@ from packageurl import PackageURL
 
 from images.debian import lock
 from images.errors import ImageError
-from pipelines.config import Project
+from pipelines.config import Project, Variant
 from pipelines.errors import PipelineError
 from pipelines.source import Source
 from sbom import materials
@@ -44,7 +44,7 @@ class Taken:
         return tuple(material for material in kept if material.stages)
 
 
-def take(project: Project, source: Source, archives: dict[str, str]) -> Taken:
+def take(project: Project, source: Source, archives: dict[str, str], variant: Variant | None = None) -> Taken:
     """All that went into a build; ``archives`` are the ``archives.json`` of stages, by stage.
 
     Raises:
@@ -53,18 +53,23 @@ def take(project: Project, source: Source, archives: dict[str, str]) -> Taken:
     try:
         debs: dict[tuple[str, str, str], str] = {}
         found = [_revision(project, source)]
+        places: dict[str, Path] = {}
         for name, stage in _STAGES.items():
             if name == "rust-builder" and not project.rust:
                 continue
-            locked = lock.read(BASES / f"{name}.lock")
+            places[stage] = BASES / f"{name}.lock"
+        if variant and variant.packages:
+            places["variant"] = project.root / variant.packages
+        for stage, place in places.items():
+            locked = lock.read(place)
             debs |= {(p.name, p.version, p.architecture): p.sha256 for p in locked.packages}
             found += _debian(locked, stage)
         wheels: dict[tuple[str, str], str] = {}
         for stage, text in archives.items():
             listed = list(materials.archives(text, stage))
             found += listed
-            if stage == "dependencies":
-                wheels = {(m.name, m.version): m.sha256 for m in listed}
+            if stage in ("dependencies", "variant"):
+                wheels |= {(m.name, m.version): m.sha256 for m in listed}
         crates: dict[tuple[str, str], str] = {}
         if project.rust:
             text = (project.root / project.rust / "Cargo.lock").read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import anyio
 import dagger
 
-from pipelines import outputs, plan
-from pipelines.config import Project
+from pipelines import outputs, plan, variants
+from pipelines.config import Project, Variant
 from pipelines.inputs import downloads, project_source, seed
 from pipelines.network import Network
 from pipelines.progress import Progress
 from pipelines.scans import Scans
 from pipelines.source import Source
+from pipelines.stages import variant as variant_stage
 from pipelines.stages.application import application
 from pipelines.stages.bases import Seed, root
 from pipelines.stages.dependencies import ARCHIVES, archives, dependencies
@@ -51,6 +52,7 @@ class Inputs:
     network: Network
     progress: Progress
     scans: Scans | None = None
+    variant: Variant | None = None
     first: Seed = field(default_factory=seed)
 
     def file(self, path: str) -> dagger.File:
@@ -77,6 +79,8 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
         dagger.DaggerError: a stage failed.
     """
     made: dict[str, dagger.Directory] = {}
+    further: dict[str, dagger.Directory] = {}
+    wanted = variant_requirements(given.project, given.variant)
 
     async def rust() -> None:
         if given.project.rust:
@@ -88,7 +92,7 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
             "python base", lambda: root(given.first, downloads("python-builder"), "python base")
         )
         async with anyio.create_task_group() as group:
-            for work in (deps, app, checked, runtime, tools):
+            for work in (deps, app, checked, runtime, tools, variant):
                 group.start_soon(work)
 
     async def deps() -> None:
@@ -115,17 +119,21 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
                 "tools", lambda: root(given.first, extra, "tools", alone=False, prune=True)
             )
 
+    async def variant() -> None:
+        if given.variant is not None:
+            further.update(await given.stage(variant_stage.STAGE, lambda: _variant(given, made["builder"], wanted)))
+
     async with anyio.create_task_group() as group:
         group.start_soon(rust)
         group.start_soon(python)
     if "wheels" in made:
         made["core"] = await installed(made["builder"], made["wheels"])
     layers = await given.stage("layers", lambda: _layers(given, made))
-    above = [layers[name] for name in ("dependencies", "core", "application") if name in layers]
+    above = [layers["dependencies"], *further.values(), *(layers[n] for n in ("core", "application") if n in layers)]
     images: dict[str, Any] = {}
 
     async def target(name: str) -> None:
-        spec = plan.specification(given.project, given.source, name, given.platform)
+        spec = plan.specification(given.project, given.source, name, given.platform, given.variant)
         if name == "distroless":
             work = distroless(made["builder"], ASSEMBLER, spec, layers["runtime"], above)
         else:
@@ -141,6 +149,9 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
             group.start_soon(target, name)
     taken = archives(made["builder"], given.file(given.project.requirements), given.network)
     await taken.export(str(outputs.path(out, outputs.ARCHIVES, "dependencies")))
+    if wanted:
+        listed = [each for name in wanted for each in json.loads(await further[name].file(ARCHIVES).contents())]
+        outputs.path(out, outputs.ARCHIVES, variant_stage.STAGE).write_text(json.dumps(listed, indent=1))
     if "wheels" in made:
         await made["wheels"].filter(include=["*.whl"]).export(str(out / "wheels"))
         took = made["wheels"].file(ARCHIVES)
@@ -148,6 +159,43 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
     if given.scans:
         await given.scans.export(out)
     return dict(sorted(images.items()))
+
+
+def variant_requirements(project: Project, variant: Variant | None) -> Mapping[str, str]:
+    """The requirements of each layer that a variant adds; none without one.
+
+    Raises:
+        PipelineError: a file cannot be read as hashed requirements, or contradicts the project's own.
+    """
+    if variant is None or not variant.requirements:
+        return {}
+    own, more = (
+        variants.requirements((project.root / name).read_text(), name)
+        for name in (project.requirements, variant.requirements)
+    )
+    return variants.layers(variants.added(own, more, variant.requirements), variant.apart)
+
+
+async def _variant(given: Inputs, base: dagger.Directory, wanted: Mapping[str, str]) -> dict[str, dagger.Directory]:
+    """The layers of a variant by name, lowest first: Debian packages, then distributions."""
+    assert given.variant is not None
+    found: dict[str, dagger.Directory] = {}
+    installed: dict[str, dagger.Directory] = {}
+
+    async def packages() -> None:
+        assert given.variant is not None
+        if place := given.variant.packages:
+            name = Path(place).stem
+            files = downloads(name, without="distroless", place=given.project.root / place)
+            found[name] = await variant_stage.packages(base, ASSEMBLER, given.first, files, name)
+
+    async def distributions() -> None:
+        installed.update(await variant_stage.installed(base, ASSEMBLER, wanted, given.network))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(packages)
+        group.start_soon(distributions)
+    return found | installed
 
 
 async def _layers(given: Inputs, made: dict[str, dagger.Directory]) -> dict[str, dagger.Directory]:
@@ -170,7 +218,7 @@ async def _source_scanned(given: Inputs, base: dagger.Directory) -> None:
     # The scanner is the pipelines' own, unless the project names another.
     root, name = (given.project.root, given.project.scan_requirements) if given.project.scan_requirements else SCANNER
     await given.scans.prepare(base, project_source(root, (name,)).file(name))
-    await given.scans.source(given.files(), given.project)
+    await given.scans.source(given.files(), given.project, given.variant)
 
 
 async def _wheels(given: Inputs, base: dagger.Directory) -> dagger.Directory:

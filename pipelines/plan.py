@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.config import Project
+from pipelines.config import Project, Variant
 from pipelines.source import Source
 
 
-def specification(project: Project, source: Source, target: str, platform: str) -> dict[str, Any]:
+def specification(
+    project: Project, source: Source, target: str, platform: str, variant: Variant | None = None
+) -> dict[str, Any]:
     """The assembler's specification, layers aside."""
     system, architecture = platform.split("/")[:2]
     described = {
@@ -45,7 +47,7 @@ def specification(project: Project, source: Source, target: str, platform: str) 
         "created": source.epoch,
         "config": config,
         "annotations": labels,
-        "ref": f"{project.name}:{target}",
+        "ref": f"{project.name}:{target}" + (f"-{variant.name}" if variant else ""),
     }
 
 

@@ -29,16 +29,20 @@ def digest(predicate: Mapping[str, Any], source: str) -> str:
     parameters = predicate.get("buildDefinition", {}).get("externalParameters", {})
     revision = decide.source_of(predicate)["revision"]
     target, platform = parameters.get("target", ""), parameters.get("platform", "linux/amd64")
+    variant = parameters.get("variant", "")
     if len(revision) != 40 or not set(revision) <= set("0123456789abcdef"):
         raise PipelineError(f"the provenance names {revision or 'no revision'}: only a commit can be built again")
     if not isinstance(target, str) or not target.isalpha() or not isinstance(platform, str) or platform[:1] == "-":
         raise PipelineError(f"the provenance names no target and platform that could be built: {parameters!r}")
+    if not isinstance(variant, str) or variant[:1] == "-":
+        raise PipelineError(f"the provenance names no variant that could be built: {parameters!r}")
     with tempfile.TemporaryDirectory(prefix="rebuild-") as name:
         clone, out = Path(name) / "source", Path(name) / "out"
         _git("clone", "-q", "--no-checkout", "--", source, str(clone))
         _git("-C", str(clone), "-c", "advice.detachedHead=false", "checkout", "-q", revision)
         toolkit = clone if (clone / _COMMAND).exists() else HERE
         words = [sys.executable, str(toolkit / _COMMAND), "--project", str(clone), "--target", target]
+        words += ["--variant", variant] if variant else []
         words += ["--platform", platform, "--output", str(out), "--no-run", "--json"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:

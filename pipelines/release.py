@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent.parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-from pipelines import attestations, config, places, signers  # noqa: E402
+from pipelines import attestations, config, places, report, signers  # noqa: E402
 from pipelines.errors import PipelineError  # noqa: E402
 from registry import content, copy, reference  # noqa: E402
 from registry.content import Manifest  # noqa: E402
@@ -44,7 +44,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--to", action="append", metavar="HOST/PATH", help="repositories, instead of the configured ones"
     )
-    parser.add_argument("--tag", action="append", help="tags; images other than the first get -TARGET behind it")
+    parser.add_argument(
+        "--tag",
+        action="append",
+        help="tags; images other than the first get -TARGET behind it, those of a variant -VARIANT",
+    )
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -96,8 +100,10 @@ def release(options: argparse.Namespace) -> dict[str, Any]:
     if not tags:
         raise PipelineError("there is no tag: set a version in [project], or give --tag")
     targets = config.targets(options.target)
+    variant = report.variant(dist)
     named = {
-        target: [each if not place else f"{each}-{target}" for each in tags] for place, target in enumerate(targets)
+        target: ["-".join(word for word in (each, target if place else "", variant) if word) for each in tags]
+        for place, target in enumerate(targets)
     }
     where = ", ".join(f"{each}:{name}" for each in repositories for names in named.values() for name in names)
     source = "--to" if options.to else f"publish in [tool.pipelines] of {project.root / 'pyproject.toml'}"

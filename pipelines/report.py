@@ -70,6 +70,14 @@ def write(folder: Path, report: dict[str, Any]) -> None:
     (folder / "build.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
 
 
+def variant(folder: Path) -> str:
+    """The variant that a folder's images are of; empty for none, and where nothing says."""
+    try:
+        return str(json.loads((folder / "build.json").read_text()).get("variant", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
 def table(report: dict[str, Any]) -> str:
     """The closing table."""
     lines = []

@@ -14,7 +14,7 @@ import dagger
 from dagger import dag
 
 from pipelines import outputs
-from pipelines.config import Project
+from pipelines.config import Project, Variant
 from pipelines.network import Network
 from pipelines.stages import scan
 from pipelines.stages.dependencies import ARCHIVES
@@ -98,13 +98,14 @@ class Scans:
         window = str(int(datetime.now(UTC).timestamp()) // _WINDOW_SECONDS)
         return await scan.downloaded(given, self.network, self.origin.repository, window)
 
-    async def source(self, tree: dagger.Directory, project: Project) -> None:
-        """Scan the source.
+    async def source(self, tree: dagger.Directory, project: Project, variant: Variant | None = None) -> None:
+        """Scan the source; of the variants' requirements, those of the one that is built.
 
         Raises:
             dagger.ExecError: Trivy could not do its work, even without the database.
         """
-        names = (project.requirements, project.build_requirements, project.scan_requirements)
+        names = [project.requirements, project.build_requirements, project.scan_requirements]
+        names += [variant.requirements] if variant else []
         await self._scan(SOURCE, lambda given: scan.source(given, tree, tuple(n for n in names if n)))
 
     async def image(self, target: str, layout: dagger.Directory) -> None:

@@ -80,7 +80,7 @@ def _facts(component: dict[str, Any]) -> dict[str, Any]:
     facts = {
         k: v
         for k, v in component.items()
-        if k != "properties" and (k not in _FROM_LOCKS or component.get("type") == "file")
+        if k != "properties" and (k not in _FROM_LOCKS or component.get("type") in ("file", "machine-learning-model"))
     }
     listed = component.get("properties", ())
     return facts | {p["name"]: p["value"] for p in listed if isinstance(p, dict) and {"name", "value"} <= p.keys()}

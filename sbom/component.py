@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,7 @@ class Component:
     ``ref`` is unique in its inventory; ``kind`` is CycloneDX's component type; ``licences`` are SPDX expressions or, where a
     licence has no SPDX name, the name that its package gives it; ``sha256`` is that of the archive it came in (hex);
     ``layer`` counts from 0, -1 for what is no file of its own; ``found`` are the files that say that it is there;
-    ``files`` are the paths that belong to it; ``depends`` are refs.
+    ``files`` are the paths that belong to it; ``depends`` are refs; ``model_card`` is CycloneDX's, of a trained model.
     """
 
     ref: str
@@ -31,6 +32,7 @@ class Component:
     files: tuple[str, ...] = ()
     depends: tuple[str, ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
+    model_card: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

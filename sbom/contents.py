@@ -51,6 +51,7 @@ _WANTED = re.compile(
     r"|var/lib/dpkg/info/[^/]+\.list"
     r"|usr/share/doc/[^/]+/copyright"
     r"|(etc|usr/lib)/os-release"
+    r"|.*\.modelcard\.json"
     r"|.*\.dist-info/(METADATA|RECORD|entry_points\.txt|sboms/[^/]+\.json)"
 )
 

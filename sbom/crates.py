@@ -17,6 +17,8 @@ from packageurl import PackageURL
 from sbom.errors import SbomError
 
 SECTION = b".dep-v0"
+#: How an ELF file of 64 bits, least significant byte first, begins.
+PROGRAM = b"\x7fELF\x02\x01"
 _MAX_JSON = 8 << 20
 
 
@@ -50,9 +52,9 @@ def purl(crate: Crate) -> str:
     return PackageURL("cargo", None, crate.name, crate.version).to_string()
 
 
-def section(program: bytes) -> bytes:
+def section(program: bytes | bytearray) -> bytes:
     """The ``.dep-v0`` section of an ELF file of 64 bits, least significant byte first; empty if there is none."""
-    if program[:6] != b"\x7fELF\x02\x01" or SECTION not in program:
+    if not program.startswith(PROGRAM) or SECTION not in program:
         return b""
     try:
         (table,) = struct.unpack_from("<Q", program, 0x28)
@@ -64,7 +66,7 @@ def section(program: bytes) -> bytes:
         return b""
     for name, _, _, _, offset, length in headers:
         if strings[name : strings.find(b"\0", name)] == SECTION:
-            return program[offset : offset + length]
+            return bytes(program[offset : offset + length])
     return b""
 
 

@@ -135,6 +135,7 @@ def _component(component: Component, contents: Contents) -> dict[str, Any]:
         "supplier": {"name": component.supplier} if component.supplier else None,
         "hashes": [{"alg": "SHA-256", "content": component.sha256}] if component.sha256 else None,
         "externalReferences": [{"type": "website", "url": component.homepage}] if _is_url(component.homepage) else None,
+        "modelCard": dict(component.model_card) if component.model_card else None,
         "evidence": {"occurrences": [{"location": f"/{place}"} for place in component.found]}
         if component.found
         else None,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from packageurl import PackageURL
 
-from sbom import crates, debian, licences, python
+from sbom import crates, debian, licences, models, python
 from sbom.component import Component, Inventory, Locks
 from sbom.contents import APPLICATION, Contents, resolve
 
@@ -40,7 +40,9 @@ def take(contents: Contents, locks: Locks | None = None) -> Inventory:
         own = () if interpreter.found else (p for p in contents.files if p not in taken and _OWN_PYTHON.fullmatch(p))
         found.append(replace(interpreter, files=tuple(sorted(own))))
         taken |= set(found[-1].files)
-    found += _application(contents, taken, dists, interpreter)
+    trained = tuple(models.components(contents))
+    taken |= {path for model in trained for path in model.files}
+    found += [*trained, *_application(contents, taken, dists, interpreter, trained)]
     found += _system(contents)
     found = _compiled(contents, found, locks)
     taken = {path for component in found for path in component.files}
@@ -120,9 +122,13 @@ def _slug(text: str) -> str:
 
 
 def _application(
-    contents: Contents, taken: set[str], dists: tuple[python.Distribution, ...], interpreter: Component | None
+    contents: Contents,
+    taken: set[str],
+    dists: tuple[python.Distribution, ...],
+    interpreter: Component | None,
+    trained: Sequence[Component],
 ) -> Iterator[Component]:
-    """What the application's layer holds and no package owns; it depends on what it imports."""
+    """What the application's layer holds and no package owns; it depends on what it imports and on the models beside it."""
     layers = [number for number, layer in enumerate(contents.layers) if layer.name == APPLICATION]
     files = tuple(sorted(p for p, f in contents.files.items() if f.layer in layers and p not in taken))
     if not files:
@@ -132,6 +138,7 @@ def _application(
     purl = PackageURL("generic", None, _slug(name), version or None).to_string()
     sources = {path: data for path, data in contents.texts.items() if path in set(files) and path.endswith(".py")}
     depends = {*python.providers(python.imported(sources), dists), *([interpreter.ref] if interpreter else [])}
+    depends |= {model.ref for model in trained if model.layer in layers}
     yield Component(
         ref=purl,
         kind="application",

@@ -18,6 +18,7 @@ _PURPOSE = {
     "container": "CONTAINER",
     "file": "FILE",
     "library": "LIBRARY",
+    "machine-learning-model": "OTHER",
     "operating-system": "OPERATING-SYSTEM",
     "platform": "APPLICATION",
 }

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from cift import __version__
-from cift.api import account, market, operations, orders, page, problems, stream
+from cift.api import account, forecast, market, operations, orders, page, problems, stream
 from cift.api.context import Context
 from cift.api.edge import Edge
 from cift.api.metrics import Metrics
@@ -68,7 +68,15 @@ def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
         **options,
     )
     app.state.metrics = metrics
-    routers = (orders.router, market.router, account.router, operations.router, stream.router, page.router)
+    routers = (
+        orders.router,
+        market.router,
+        forecast.router,
+        account.router,
+        operations.router,
+        stream.router,
+        page.router,
+    )
     for router in routers:
         app.include_router(router)
     problems.install(app, [route for router in routers for route in router.routes if isinstance(route, Route)])

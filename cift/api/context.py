@@ -12,6 +12,7 @@ from cift.ports.access import Admission, Keys
 from cift.ports.history import History
 from cift.ports.venue import Venue
 from cift.settings import Settings
+from cift.use_cases.forecasts import Forecasts
 
 if TYPE_CHECKING:
     from cift.api.feed import Feed
@@ -27,6 +28,7 @@ class Context:
     keys: Keys
     admission: Admission
     feed: Feed
+    forecasts: Forecasts
 
 
 def context(connection: HTTPConnection) -> Context:

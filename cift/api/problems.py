@@ -21,6 +21,7 @@ from cift.errors import CiftError, InvalidInput, OutcomeUnknown, Unavailable
 from cift.logs import request_id
 from cift.ports.access import Allowance
 from cift.use_cases.access import Forbidden, TooMany, Unauthenticated
+from cift.use_cases.forecasts import ForecastsOff
 from cift.use_cases.orders import NotFound, Refused
 
 log = logging.getLogger("cift.api")
@@ -35,6 +36,7 @@ _KINDS: tuple[tuple[type[CiftError], int, str], ...] = (
     (Refused, 409, "refused"),
     (OutcomeUnknown, 503, "outcome-unknown"),
     (Unavailable, 503, "unavailable"),
+    (ForecastsOff, 404, "forecasts-off"),
 )
 _TITLES = {
     "invalid-input": "A value cannot be used",
@@ -45,6 +47,7 @@ _TITLES = {
     "refused": "The venue's rules forbid this; nothing was changed",
     "outcome-unknown": "It is not known yet whether this was taken: ask by client_order_id, or send it again",
     "unavailable": "Nothing was taken; try again",
+    "forecasts-off": "This installation makes no forecasts",
 }
 
 

@@ -198,6 +198,18 @@ class Klines(BaseModel):
     klines: list[Kline]
 
 
+class Forecast(BaseModel):
+    symbol: str
+    sequence: int = Field(description="The last command that it takes into account.")
+    horizon: int = Field(description="Changes of the book that it looks ahead.")
+    expected_move_bps: float = Field(description="Of the mid-price, in basis points.")
+    expected_flow: float = Field(
+        description="Order-flow imbalance over the horizon, in average quantities at the best quotes; positive: buying."
+    )
+    model: str
+    device: Literal["cpu", "cuda"]
+
+
 class Position(BaseModel):
     symbol: str
     quantity: str

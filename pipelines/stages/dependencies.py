@@ -9,16 +9,12 @@ from dagger import dag
 
 from pipelines.network import ENTER, Network
 from pipelines.stages.bases import builder, script
+from pipelines.stages.runtime import PACK, TREE
 
 PACKAGES = "/usr/local/lib/python3.13/dist-packages"
 INSTALL = (
     "python3 -m pip install --disable-pip-version-check --root-user-action=ignore "
     "--no-warn-script-location --no-deps --no-compile --only-binary=:all: --require-hashes"
-)
-#: Scripts go where programs are looked for; what pip notes of its own run does not belong into an image.
-SETTLE = (
-    f"if [ -d /out{PACKAGES}/bin ]; then mkdir -p /out/usr/local/bin && mv /out{PACKAGES}/bin/* /out/usr/local/bin/ "
-    f"&& rmdir /out{PACKAGES}/bin; fi"
 )
 #: pip's own account of the archives that it took, and what of it says nothing of this machine or its index.
 REPORT = "/tmp/pip.json"
@@ -30,6 +26,14 @@ _ARCHIVES = (
     "json.dump(sorted(found, key=lambda f: f['name'].lower()), open(sys.argv[2], 'w'), indent=1)"
 )
 ARCHIVES = "archives.json"
+
+
+def settled(root: str) -> str:
+    """The shell line that moves scripts to where programs are looked for, in a tree at ``root``."""
+    return (
+        f"if [ -d {root}{PACKAGES}/bin ]; then mkdir -p {root}/usr/local/bin && mv {root}{PACKAGES}/bin/* "
+        f"{root}/usr/local/bin/ && rmdir {root}{PACKAGES}/bin; fi"
+    )
 
 
 def _archives(target: str) -> str:
@@ -50,9 +54,9 @@ def fetched(box: dagger.Container, requirements: dagger.File, network: Network) 
     )
 
 
-def compiled(folder: str) -> str:
+def compiled(folder: str, root: str = "/out") -> str:
     """The shell line that byte-compiles a tree which will stand at the root: the same bytes on any machine."""
-    return f"python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s /out -p / /out{folder}"
+    return f"python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s {root} -p / {root}{folder}"
 
 
 async def dependencies(base: dagger.Directory, requirements: dagger.File, network: Network) -> dagger.Directory:
@@ -75,8 +79,32 @@ def _installed(base: dagger.Directory, requirements: dagger.File, network: Netwo
         script(
             ENTER,
             f"{INSTALL} --report {REPORT} --target /out{PACKAGES} -r /in/requirements.txt",
-            SETTLE,
+            settled("/out"),
             compiled(PACKAGES),
             _archives("/archives"),
         )
+    )
+
+
+def layered(box: dagger.Container, requirements: str, network: Network) -> dagger.Directory:
+    """Hashed requirements as a layer (`runtime.layer`), with ``archives.json`` beside it; ``box`` is a `runtime.packer`.
+
+    Wheels of gigabytes are downloaded, unpacked and packed in one step that keeps nothing but the layer; pip's cache, which
+    would hold them a second time, is left out.
+    """
+    return (
+        network.given(box)
+        .with_new_file("/in/requirements.txt", requirements)
+        .with_exec(
+            script(
+                ENTER,
+                f"{INSTALL} --no-cache-dir --report {REPORT} --target {TREE}{PACKAGES} -r /in/requirements.txt",
+                settled(TREE),
+                compiled(PACKAGES, TREE),
+                PACK,
+                _archives("/out"),
+                f"rm -rf {TREE}",
+            )
+        )
+        .directory("/out")
     )

@@ -14,6 +14,7 @@ from pipelines.stages.bases import builder, script
 _ASSEMBLER = [
     f"{name}.py" for name in ("__init__", "assemble", "digest", "errors", "layer", "manifest", "pack", "packages")
 ]
+TREE = "/tree"
 PACK = "PYTHONPATH=/opt python3 -m images.pack /layer.json /out"
 
 
@@ -36,19 +37,19 @@ def layer(
 ) -> dagger.Directory:
     """A tree as a layer: its blob below ``blobs/sha256``, and ``layer.json``. ``more`` is the assembler's (`images.pack`)."""
     return (
-        packer(base, assembler, {"name": name, "source": "/in", **more}, stage)
-        .with_mounted_directory("/in", tree)
+        packer(base, assembler, {"name": name, **more}, stage)
+        .with_mounted_directory(TREE, tree)
         .with_exec(script(PACK))
         .directory("/out")
     )
 
 
 def packer(base: dagger.Directory, assembler: Path, described: dict[str, Any], stage: str) -> dagger.Container:
-    """A container in which :data:`PACK` makes the layer that is described."""
+    """A container in which :data:`PACK` makes the layer that is described, out of the tree at :data:`TREE`."""
     return (
         builder(base, stage)
         .with_mounted_directory("/opt/images", dag.host().directory(str(assembler), include=_ASSEMBLER))
-        .with_new_file("/layer.json", json.dumps(described, sort_keys=True))
+        .with_new_file("/layer.json", json.dumps({"source": TREE, **described}, sort_keys=True))
     )
 
 
