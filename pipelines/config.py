@@ -34,7 +34,8 @@ class Variant:
 @dataclass(frozen=True, slots=True)
 class Project:
     """A project to be built. Paths are relative to ``root``; ``rust`` is a cargo workspace, if there is one, and
-    ``rust_tests`` another that tests it."""
+    ``rust_tests`` another that tests it. What ``source`` names goes to ``/app``; of a path below ``src``, that folder
+    is left out there."""
 
     root: Path
     name: str

@@ -175,10 +175,11 @@ def _sources(files: Sequence[FileChange], project: config.Project) -> list[str]:
     """The files of the project that files of an image are made from; a byte-compiled one is made from its source."""
     found = set()
     for each in files:
-        path = each.path.removeprefix(_APP)
-        path = re.sub(r"__pycache__/([^/.]+)\.cpython-[^/]*\.pyc$", r"\1.py", path)
-        if each.path.startswith(_APP) and path.startswith(tuple(f"{s}/" for s in project.source)):
-            found.add(path)
+        path = re.sub(r"__pycache__/([^/.]+)\.cpython-[^/]*\.pyc$", r"\1.py", each.path)
+        for package in project.source:
+            inside = _APP + package.removeprefix("src/")
+            if path == inside or path.startswith(f"{inside}/"):
+                found.add(package + path.removeprefix(inside))
     return sorted(found)
 
 

@@ -103,6 +103,8 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
 
     async def app() -> None:
         source = given.files(*given.project.source)
+        if any(path.startswith("src/") for path in given.project.source):
+            source = source.without_directory("src").with_directory("/", source.directory("src"))
         made["application"] = await given.stage("application", lambda: application(made["builder"], source))
 
     async def checked() -> None:

@@ -59,6 +59,18 @@ def test_another_project_is_built_and_answers_and_an_edit_makes_only_its_own_lay
     }
 
 
+def test_modules_below_src_go_to_the_application_folder_without_it_and_are_started_there(plain: Path, build: Build) -> None:
+    (plain / "src").mkdir()
+    (plain / "hello").rename(plain / "src/hello")
+    table = (plain / "pyproject.toml").read_text()
+    (plain / "pyproject.toml").write_text(table.replace('["hello"]', '["src/hello"]'))
+    subprocess.run(["git", "add", "-A"], cwd=plain, check=True)
+    done = build(plain, "--target", "distroless")
+    assert done.returncode == 0, done.stderr[-3000:]
+    held = {layer["name"]: layer["holds"] for layer in _report(plain)["images"]["distroless"]["layers"]}
+    assert held["application"] == ["/app/hello"]
+
+
 def test_an_edit_of_the_rust_core_makes_the_wheel_and_its_layer_anew(clone: Path, build: Build) -> None:
     first = build(clone, "--no-run", "--target", "distroless")
     assert first.returncode == 0, first.stderr[-3000:]
