@@ -9,10 +9,12 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: train bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
+.PHONY: venv train bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
+
+venv: $(STAMP)
 
 # The core that the pipeline built, into the virtual environment; the build knows what has changed since the last one.
 wheel: $(STAMP)
@@ -31,6 +33,7 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PYTHON) -m pytest -q -rs -n 0 tests/automation/test_lint.py
 	$(PYTHON) pipelines/check_rust.py --engine embedded lint
 
 # The core beside its reference, on random commands: COMMANDS=1000000

@@ -23,7 +23,7 @@ environment:
 """
 
 
-def main(argv: list[str] | None = None) -> int:
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m engine",
         description="The embedded engine.",
@@ -47,7 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     start.add_argument("--tmpfs", action="append", default=[], metavar="PATH", help="a writable folder in memory")
     start.add_argument("--probe", metavar="SCRIPT", help="run this with the image's python3 beside it, then stop")
     cache.arguments(commands)
-    options = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = arguments().parse_args(argv)
     try:
         if options.command == "run":
             from engine.run import run as run_program

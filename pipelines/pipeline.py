@@ -215,10 +215,14 @@ async def _layers(given: Inputs, made: dict[str, dagger.Directory]) -> dict[str,
     return packed
 
 
+def scanner(project: Project) -> tuple[Path, str]:
+    """Folder and file of the scanner's requirements: the pipelines' own, unless the project names another."""
+    return (project.root, project.scan_requirements) if project.scan_requirements else SCANNER
+
+
 async def _source_scanned(given: Inputs, base: dagger.Directory) -> None:
     assert given.scans is not None
-    # The scanner is the pipelines' own, unless the project names another.
-    root, name = (given.project.root, given.project.scan_requirements) if given.project.scan_requirements else SCANNER
+    root, name = scanner(given.project)
     await given.scans.prepare(base, project_source(root, (name,)).file(name))
     await given.scans.source(given.files(), given.project, given.variant)
 

@@ -37,22 +37,7 @@ def write(
     Raises:
         PipelineError: a report, an SBOM or the exceptions cannot be read.
     """
-    found = {target: place for target in (SOURCE, *targets) if (place := _report(out, target)).exists()}
-    data = {target: place.read_bytes() for target, place in found.items()}
-    values = {target: json_object(data[target], place) for target, place in found.items()}
-    findings = [each for target, value in values.items() for each in _findings(value, target)]
-    given = gate.Inputs(
-        project.scan,
-        project.exempt(),
-        database,
-        now.replace(microsecond=0),
-        {target: _digest(data[target]) if target in data else "" for target in (SOURCE, *targets)},
-        tuple(findings),
-    )
-    versions = {str((value.get("Trivy") or {}).get("Version", "")) for value in values.values()} - {""}
-    scanner = {"uri": "pkg:github/aquasecurity/trivy", **program, "version": ", ".join(sorted(versions))}
-    made = [when for value in values.values() if (when := report.made(value))]
-    document = gate.document(given, gate.judge(given), scanner, made)
+    given, document = judged(out, project, (SOURCE, *targets), database, program, now)
     outputs.path(out, outputs.VERDICT).write_bytes(_encoded(document))
     for target in targets:
         place = out / outputs.SBOM.format(target=target)
@@ -61,6 +46,33 @@ def write(
         for name, made_of in ((outputs.VEX, vex.openvex), (outputs.CYCLONEDX_VEX, vex.cyclonedx)):
             outputs.path(out, name, target).write_bytes(_encoded(made_of(given.exceptions, about, today)))
     return document
+
+
+def judged(
+    out: Path,
+    project: Project,
+    targets: Sequence[str],
+    database: Database,
+    program: Mapping[str, str],
+    now: datetime,
+) -> tuple[gate.Inputs, dict[str, Any]]:
+    """What is judged, the reports on these targets in a folder, and the verdict's document; errors as :func:`write`."""
+    found = {target: place for target in targets if (place := _report(out, target)).exists()}
+    data = {target: place.read_bytes() for target, place in found.items()}
+    values = {target: json_object(data[target], place) for target, place in found.items()}
+    findings = [each for target, value in values.items() for each in _findings(value, target)]
+    given = gate.Inputs(
+        project.scan,
+        project.exempt(),
+        database,
+        now.replace(microsecond=0),
+        {target: _digest(data[target]) if target in data else "" for target in targets},
+        tuple(findings),
+    )
+    versions = {str((value.get("Trivy") or {}).get("Version", "")) for value in values.values()} - {""}
+    scanner = {"uri": "pkg:github/aquasecurity/trivy", **program, "version": ", ".join(sorted(versions))}
+    made = [when for value in values.values() if (when := report.made(value))]
+    return given, gate.document(given, gate.judge(given), scanner, made)
 
 
 def again(out: Path) -> gate.Verdict:

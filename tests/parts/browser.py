@@ -77,7 +77,10 @@ class Page:
         """Press and release a key: a character, or Enter or Tab."""
         codes = {"Enter": 13, "Tab": 9}
         text = {"Enter": "\r", "Tab": ""}.get(name, name)
-        down: dict[str, Any] = {"key": name, "windowsVirtualKeyCode": codes.get(name) or (ord(name.upper()) if name.isalnum() else 0)}
+        down: dict[str, Any] = {
+            "key": name,
+            "windowsVirtualKeyCode": codes.get(name) or (ord(name.upper()) if name.isalnum() else 0),
+        }
         self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **down)
         self.call("Input.dispatchKeyEvent", type="keyUp", **down)
 

@@ -16,7 +16,9 @@ def test_a_statement_has_one_form_of_bytes() -> None:
     made = statements.build([DIGEST, DIGEST], statements.OPENVEX, {"b": 1, "a": "é"})
     assert statements.encode(made).decode() == (
         '{"_type":"https://in-toto.io/Statement/v1","predicate":{"a":"é","b":1},'
-        '"predicateType":"https://openvex.dev/ns","subject":[{"digest":{"sha256":"' + "a" * 64 + f'"}},"name":"{DIGEST}"}}]}}'
+        '"predicateType":"https://openvex.dev/ns","subject":[{"digest":{"sha256":"'
+        + "a" * 64
+        + f'"}},"name":"{DIGEST}"}}]}}'
     )
     assert statements.parse(statements.encode(made)) == made
 
