@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from engine import wires
+from engine import lifeline, wires
 from engine.errors import EngineError
 from engine.events import Event
 from engine.signals import unblock
 from engine.tools import Tools
-from engine.userns import namespace
 
 #: What a helper has to answer in, in seconds; it takes milliseconds where the machine is not overloaded.
 _PATIENCE = 30.0
@@ -112,9 +111,9 @@ class Network:
         tools = await self._tools()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.settimeout(_PATIENCE)
-        user = namespace()
-        words = [*tools.program("bwrap"), "--userns", str(user), "--unshare-pid", "--die-with-parent"]
-        words += ["--dev-bind", "/", "/", "--proc", "/proc", "--cap-add", "ALL", "--", sys.executable, "-I", "-S"]
+        # passt ends with the namespace whose first process is the keeper.
+        words = [*lifeline.entered(tools), *tools.program("unshare"), "--pid", "--fork", "--kill-child", "--"]
+        words += [sys.executable, "-I", "-S"]
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 *words,
@@ -123,7 +122,6 @@ class Network:
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
-                pass_fds=[user],
                 env={},
                 start_new_session=True,
                 preexec_fn=unblock,
@@ -147,12 +145,13 @@ class Network:
         try:
             with self._asking:
                 socket.send_fds(self._channel, [question], given)
-                text, descriptors, _, _ = socket.recv_fds(self._channel, 4096, 1)
+                # recv_fds knows no flags, and a step started meanwhile would inherit what comes.
+                text, rights, _, _ = self._channel.recvmsg(4096, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
         except OSError as error:
             raise EngineError(f"the network of this session ended: {error}") from None
-        if not descriptors:
+        if not rights:
             raise EngineError(f"no network for a step: {text[1:].decode(errors='replace') or 'its keeper ended'}")
-        return text.decode(), descriptors[0]
+        return text.decode(), int.from_bytes(rights[0][2], sys.byteorder)
 
 
 def kept(environment: Mapping[str, str] = os.environ) -> list[int]:

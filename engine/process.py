@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 
 def memory(content: bytes) -> int:
@@ -16,6 +17,14 @@ def memory(content: bytes) -> int:
         file.write(content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+def close_on_exec() -> None:
+    """See to it that what whoever started this process left open goes to no step: bubblewrap would pass it on."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):
+            if number > 2:
+                os.set_inheritable(number, False)
 
 
 class Process:
@@ -32,6 +41,7 @@ class Process:
         given = memory(stdin) if stdin else os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._handles: list[int] = []
         self._code: int | None = None
+        self._doomed = False
         # Duplicated onto itself, a descriptor is inherited by this child alone.
         inherited = [(given, 0), (out, 1), (err, 2), *((descriptor, descriptor) for descriptor in descriptors)]
         try:
@@ -54,20 +64,37 @@ class Process:
             for descriptor in (given, out, err):
                 os.close(descriptor)
 
-    def inside(self, pid: int) -> None:
-        """Tell which is the first process of its namespace, with which all others of that die."""
-        with suppress(ProcessLookupError):
+    def first_inside(self) -> int:
+        """The first process of its namespace, with which all others of that die, once bubblewrap has told that it is
+        there; 0 where it has ended already. What bubblewrap calls it is its number on the lifeline, not here."""
+        pid = self._pid
+        try:
+            while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                pid = int(children[0])
             self._handles.append(os.pidfd_open(pid))
+        except OSError:
+            return 0
+        if self._doomed:
+            self.kill()
+        return pid
 
     def kill(self) -> None:
-        """An end to it and to what is inside: as its own init and of another user that does not die with it."""
+        """An end to it and to what is inside, as soon as that is known: alone, bubblewrap would leave behind what it is
+        setting up, and as its own init and of another user that does not die with it."""
+        self._doomed = True
+        if len(self._handles) > 1:
+            self._kill()
+
+    def _kill(self) -> None:
         for handle in reversed(self._handles):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
 
     def reap(self) -> int:
-        """Its exit code, as ``subprocess`` has it; waits until it has ended."""
+        """Its exit code, as ``subprocess`` has it; waits until it has ended, and sees to that where it was killed."""
         if self._code is None:
+            if self._doomed:
+                self._kill()
             try:
                 self._code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
             except ChildProcessError:  # Somebody ignores SIGCHLD, and the kernel told nobody.

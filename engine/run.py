@@ -6,8 +6,10 @@ whole foreground group the program has already, what was sent to the engine alon
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 
@@ -27,6 +29,7 @@ _PASSED_ON = {
 }
 #: ``si_code`` of a signal that the kernel sent, as it does for keys of a terminal (sigaction(2)).
 _FROM_KERNEL = 0x80
+_PR_SET_PDEATHSIG = 1
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _COLOURS = {"started": "\x1b[2m", "cached": "\x1b[2m", "finished": "\x1b[32m", "failed": "\x1b[31m"}
 
@@ -49,19 +52,24 @@ def run(words: list[str], show: str = "steps") -> int:
         session = serve(_Progress(show))
         # The program starts beside the session: both have imports to do, and its first request waits at the socket.
         environment = {**os.environ, **session.environment}
+
+        def in_child() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            # Without its session it would ask on for a while.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
         try:
-            child = os.posix_spawnp(
-                words[0], words, environment, setsigmask=before, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-            )
+            # No thread runs yet, so that a fork is safe.
+            child = subprocess.Popen(words, env=environment, close_fds=False, preexec_fn=in_child)
         except OSError as error:
             session.close()
             print(f"engine: {words[0]}: {error.strerror}", file=sys.stderr)
             return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
         try:
             with session:
-                return _ended(child, waited_for)
+                return _ended(child.pid, waited_for)
         except EngineError:
-            os.kill(child, signal.SIGTERM)
+            child.terminate()
             raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import seccomp
+from engine import lifeline, seccomp
 from engine.errors import EngineError
 from engine.limits import MOST_OUTPUT, SECONDS, Limits, impose, watch
 from engine.process import Process, chunks, memory
 from engine.tools import Tools
-from engine.userns import FORBIDDEN, namespace, owns_users
+from engine.userns import FORBIDDEN, below, owns_users
 
 #: What a build needs of root (capabilities(7)): owners and modes, users, signals, low ports, chroot. Not MKNOD: a user
 #: namespace makes no devices whoever asks; not SETFCAP: trees keep no extended attributes, so that a file capability
@@ -147,10 +147,11 @@ def _mount_words(mounts: Sequence[Mount], descriptors: list[int]) -> list[str]:
     return words
 
 
-def _system_words(memory: int) -> list[str]:
+def _system_words(memory: int, own_proc: bool) -> list[str]:
     """``/proc``, ``/dev`` and what is shown of ``/sys``."""
     # A root engine's steps have the machine's user 0 as theirs, to whom /proc/sys would be open: bubblewrap leaves it so.
-    words = ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+    words = ["--proc", "/proc"] if own_proc else ["--bind", "/proc", "/proc"]
+    words += ["--ro-bind", "/proc/sys", "/proc/sys"]
     for path in _HIDDEN_FILES:
         words += ["--ro-bind", "/dev/null", path] if os.path.exists(path) else []
     for path in _HIDDEN_FOLDERS:
@@ -177,7 +178,7 @@ def _words_of(
     mounts = list(command.mounts)
     # bubblewrap empties the bounding set only where it enters a user namespace itself.
     if owns_users():
-        descriptors.append(os.dup(namespace()))
+        descriptors.append(os.dup(below()))
         options += ["--userns", str(descriptors[-1])]
         if (command.uid, command.gid) != (0, 0):
             mounts.append(Bind(_ENGINE_DIR, tools.root, read_only=True))
@@ -191,7 +192,10 @@ def _words_of(
     words += ["--clearenv"]
     for name, value in command.environment.items():
         words += ["--setenv", name, value]
-    words += [*_system_words(limits.memory), *(("--remount-ro", "/") if command.read_only else ())]
+    words += [
+        *_system_words(limits.memory, lifeline.held(tools).processes is not None),
+        *(("--remount-ro", "/") if command.read_only else ()),
+    ]
     words += ["--chdir", command.workdir, *(("--as-pid-1",) if command.no_init else ())]
     words += ["--json-status-fd", str(status), "--block-fd", str(block)]
     if (rules := seccomp.program()) is not None:
@@ -201,28 +205,8 @@ def _words_of(
         raise EngineError("a path, variable or argument of a step has a NUL character in it, which none can have")
     args = memory(b"\0".join(word.encode("utf-8", "surrogateescape") for word in words) + b"\0")
     descriptors += [args, status, block]
-    return [
-        *_entering(tools, command.namespace, descriptors),
-        *tools.program("bwrap"),
-        "--args",
-        str(args),
-        "--",
-        *switch,
-        *command.args,
-    ]
-
-
-def _entering(tools: Tools, network: int | None, descriptors: list[int]) -> list[str]:
-    """The words that enter a network's namespace, and first, where the engine is no root that may do so from outside, the
-    user namespace that owns it."""
-    if network is None:
-        return []
-    descriptors.append(os.dup(network))
-    words = [*tools.program("nsenter"), f"--net=/proc/self/fd/{descriptors[-1]}"]
-    if not owns_users():
-        descriptors.append(os.dup(namespace()))
-        words += [f"--user=/proc/self/fd/{descriptors[-1]}", "--preserve-credentials"]
-    return [*words, "--"]
+    entered = lifeline.entered(tools, command.namespace)
+    return [*entered, *tools.program("bwrap"), "--args", str(args), "--", *switch, *command.args]
 
 
 async def run(
@@ -321,12 +305,11 @@ async def _attend(
                 for line in lines:
                     with suppress(ValueError):
                         status.update(json.loads(line))
-                if watcher is None and "child-pid" in status:
-                    process.inside(status["child-pid"])
-                    impose(status["child-pid"], limits)
+                if watcher is None and "child-pid" in status and (inside := process.first_inside()):
+                    impose(inside, limits)
                     with suppress(BrokenPipeError):
                         os.write(block_write, b"1")
-                    watcher = asyncio.ensure_future(watched(status["child-pid"]))
+                    watcher = asyncio.ensure_future(watched(inside))
         finally:
             os.close(block_write)
             if watcher is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import download, folders
+from engine import download, folders, lifeline
 from engine.errors import EngineError
 from engine.events import Event
 from engine.graph import Exec, Op
@@ -79,9 +79,16 @@ class Solver:
 
     async def tools(self) -> Tools:
         if self._tools is None:
-            self._tools = await self.once("tools", lambda: asyncio.to_thread(tools, self.store))
+            self._tools = await self.once("tools", self._set_up)
         assert self._tools is not None
         return self._tools
+
+    async def _set_up(self) -> Tools:
+        found = await asyncio.to_thread(tools, self.store)
+        if reason := (await asyncio.to_thread(lifeline.held, found)).reason:
+            text = f"steps see this machine's /proc, for one of their own is not allowed here: {reason}"
+            self.on_event(Event("warning", "", "processes", text=text))
+        return found
 
     def start_over(self) -> None:
         """Drop what this session has worked out: a part of it was found to be gone from the store, or damaged there."""

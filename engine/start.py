@@ -23,6 +23,7 @@ from engine.errors import EngineError
 from engine.graph import Container
 from engine.oci import container_of
 from engine.owners import home_of, user_of
+from engine.process import close_on_exec
 from engine.solve import Solver
 from engine.steps import environment_of
 from engine.store import Store
@@ -123,6 +124,7 @@ def _in_private_network(work: Any) -> int:
 
 
 async def _run(layout: Path, tmpfs: tuple[str, ...], script: bytes | None) -> int:
+    close_on_exec()
     store = Store()
     try:
         solver = Solver(store, lambda event: None)

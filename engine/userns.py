@@ -1,4 +1,4 @@
-"""A user namespace to run steps in, and the plain sentence where a machine forbids it."""
+"""User namespaces to run steps in, and the plain sentence where a machine forbids them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _RANGE = 65536
 
 FORBIDDEN = (
     "this machine forbids user namespaces to unprivileged programs, and the embedded engine runs its steps in one; "
-    "allow them (sysctl user.max_user_namespaces, and kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu), "
+    "allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu; in a "
+    "container: the system calls unshare and mount, and to its root CAP_SETUID, CAP_SETGID and CAP_SETFCAP), "
     "run as root, or use a Dagger engine (--engine dagger)"
 )
 
@@ -36,36 +37,70 @@ def namespace() -> int:
     Raises:
         EngineError: the kernel or its policy forbids user namespaces.
     """
+    return _made(None)
+
+
+@lru_cache(maxsize=1)
+def below() -> int:
+    """The same of one below ``namespace()``, with the same users and no power over what belongs to that."""
+    return _made(namespace())
+
+
+def _made(parent: int | None) -> int:
+    """A user namespace below another. Its users are written by a process in that other, whose child it is made by."""
     libc = ctypes.CDLL(None, use_errno=True)
-    ready_read, ready_write = os.pipe()
-    done_read, done_write = os.pipe()
-    child = os.fork()
-    if child == 0:
+    told, tell = os.pipe()
+    held, hold = os.pipe()
+    writer = os.fork()
+    if writer == 0:
         try:
-            os.close(done_write)
-            os.write(ready_write, b"0" if libc.unshare(_CLONE_NEWUSER) else b"1")
-            os.read(done_read, 1)
+            os.close(hold)
+            if parent is None or libc.setns(parent, _CLONE_NEWUSER) == 0:
+                _write_for_a_child(libc, tell, held)
         finally:
             os._exit(0)
     # Each side keeps its own ends alone: the end of one is the end of what the other reads.
-    os.close(ready_write)
+    os.close(tell)
+    os.close(held)
     try:
-        if os.read(ready_read, 1) != b"1":
+        child = os.read(told, 16)
+        if not child:
             raise EngineError(FORBIDDEN)
-        try:
-            write_maps(child)
-        except OSError:
-            raise EngineError(FORBIDDEN) from None
-        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(f"/proc/{int(child)}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        os.close(done_write)
-        os.waitpid(child, 0)
-        os.close(ready_read)
-        os.close(done_read)
+        os.close(hold)
+        os.close(told)
+        os.waitpid(writer, 0)
+
+
+def _write_for_a_child(libc: ctypes.CDLL, tell: int, held: int) -> None:
+    """Tell the number of a child in a new namespace once its users are written; both end with the pipe ``held``."""
+    ready, make = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(tell)
+            if libc.unshare(_CLONE_NEWUSER) == 0:
+                os.write(make, b"1")
+            os.close(make)
+            os.read(held, 1)
+        finally:
+            os._exit(0)
+    os.close(make)
+    if os.read(ready, 1):
+        write_maps(child)
+        os.write(tell, str(child).encode())
+    os.close(tell)
+    os.read(held, 1)
+    os.waitpid(child, 0)
 
 
 def write_maps(child: int) -> None:
-    """Give a child's new user namespace its users: a whole range where the caller owns one, else the caller alone."""
+    """Give a child's new user namespace its users: a whole range where the caller owns one, else the caller alone.
+
+    Raises:
+        OSError: the caller may not.
+    """
     if owns_users():
         maps = {"uid_map": f"0 0 {_RANGE}", "gid_map": f"0 0 {_RANGE}"}
     else:

@@ -27,6 +27,8 @@ _CLONE_NEWNET, _IFF_UP = 0x40000000, 0x1
 # linux/sockios.h, linux/rtnetlink.h, linux/if_link.h, linux/veth.h
 _SIOCADDRT, _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK, _SIOCGIFINDEX = 0x890B, 0x8914, 0x8916, 0x891C, 0x8933
 _RTM_NEWLINK, _CREATE = 16, 0x1 | 0x4 | 0x200 | 0x400  # NLM_F_REQUEST | ACK | EXCL | CREATE
+_RTM_SETLINK, _CHANGE = 19, 0x1 | 0x4
+_IFLA_AF_SPEC, _IFLA_INET_CONF, _IPV4_DEVCONF_FORWARDING = 26, 1, 1
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 10, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _RTF_UP, _RTF_GATEWAY = 0x1, 0x2
@@ -64,12 +66,23 @@ def _make(kind: str, link: bytes, peer: bytes = b"") -> None:
     """A network device, perhaps with a peer, which the kernel refuses to set up in the same request."""
     info = _attribute(_IFLA_INFO_KIND, kind.encode())
     info += _attribute(_IFLA_INFO_DATA, _attribute(_VETH_INFO_PEER, peer)) if peer else b""
-    body = link + _attribute(_IFLA_LINKINFO, info)
+    _ask(_RTM_NEWLINK, _CREATE, link + _attribute(_IFLA_LINKINFO, info), f"a {kind} device cannot be made")
+
+
+def _ask(request: int, flags: int, body: bytes, failed: str) -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as control:
-        control.send(struct.pack("IHHII", 16 + len(body), _RTM_NEWLINK, _CREATE, 1, 0) + body)
+        control.send(struct.pack("IHHII", 16 + len(body), request, flags, 1, 0) + body)
         (error,) = struct.unpack_from("i", control.recv(65536), 16)
     if error:
-        raise OSError(-error, f"a {kind} device cannot be made: {os.strerror(-error)}")
+        raise OSError(-error, f"{failed}: {os.strerror(-error)}")
+
+
+def _forward(name: str) -> None:
+    """Let what comes in by a device go out by another; of a container, /proc/sys could not be written."""
+    setting = _attribute(_IFLA_INET_CONF, _attribute(_IPV4_DEVCONF_FORWARDING, struct.pack("I", 1)))
+    body = struct.pack("BxHiII", 0, 0, _index(name), 0, 0)
+    body += _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET, setting))
+    _ask(_RTM_SETLINK, _CHANGE, body, f"{name} cannot forward")
 
 
 def _address(name: str, address: str, bits: int) -> None:
@@ -114,8 +127,7 @@ class Wires:
         _make("bridge", _link("bridge"))
         _address("bridge", BRIDGE, 16)
         self.bridge = _index("bridge")
-        with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
-            file.write("1")
+        _forward("bridge")
         self.made = 1
 
     def place(self) -> tuple[str, int]:
@@ -130,8 +142,8 @@ class Wires:
             there = _attribute(_IFLA_NET_NS_FD, struct.pack("I", made))
             _make("veth", _link(f"v{number}", master), _link("eth0", there, up=False))
             _enter(made)
-            # A step of an ordinary user's engine has a user namespace below the network's, and no power over its ports.
-            with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as file:
+            # A step's user namespace lies below the network's, and has no power over its low ports.
+            with suppress(OSError), open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w") as file:
                 file.write("0")
             _address("eth0", address, 16)
             _default_route(BRIDGE)
@@ -186,6 +198,7 @@ def _way_out(stream: socket.socket) -> None:
     _make("veth", _link("outside"), _link("wire", up=False))
     _address("wire", "", 0)
     _address("outside", OUTSIDE, BITS)
+    _forward("outside")
     _default_route(GATEWAY)
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
     wire.bind(("wire", _ETH_P_ALL))

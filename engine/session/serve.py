@@ -81,6 +81,7 @@ class Session:
         import asyncio
 
         from engine.api import RESOLVERS
+        from engine.process import close_on_exec
         from engine.services import stop_all
         from engine.session.answer import Answers
         from engine.session.door import Door
@@ -89,6 +90,7 @@ class Session:
         from engine.session.surface import surface, version
         from engine.solve import Solver
 
+        close_on_exec()
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         solver = Solver(self.store, self._on_event)
         schema = Schema(surface(self.store.root), RESOLVERS)
