@@ -1,4 +1,4 @@
-"""``make torture``: kill the engine and its whole process group at random moments of a build, again and again.
+"""``make torture``: kill the engine, alone or with its process group, at random moments of a build, again and again.
 
 After each SIGKILL: no process and no mount is left within seconds, the next run ends well with the right digest, and no
 temporary folder is left after it. Every other round begins with an empty store, the rest with what the kills before left.
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -113,14 +114,14 @@ def group(leader: int) -> list[str]:
     return found
 
 
-def kill_at(busybox: Path, cache: Path, number: str, seconds: float) -> bool:
-    """Start a run and kill its process group after so long; whether it was still running."""
+def kill_at(busybox: Path, cache: Path, number: str, seconds: float, send: Callable[[int, int], None]) -> bool:
+    """Start a run and kill it after so long, or its process group; whether it was still running."""
     running = started(busybox, cache, number, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         running.wait(seconds)
         return False
     except subprocess.TimeoutExpired:
-        os.killpg(running.pid, signal.SIGKILL)
+        send(running.pid, signal.SIGKILL)
         running.wait()
         return True
 
@@ -129,7 +130,7 @@ def torture(kills: int, seed: int, busybox: Path, say: bool = True) -> tuple[lis
     """What went wrong, nothing if all is well; and kills by kind, those that met a run."""
     choice = random.Random(seed)
     problems: list[str] = []
-    hits = {"warm": 0, "cold": 0}
+    hits = {f"{kind} cache, {how}": 0 for kind in ("warm", "cold") for how in ("alone", "with its group")}
     base = Path(tempfile.mkdtemp(prefix="engine-torture-"))
     try:
         cold, warm = base / "cold", base / "warm"
@@ -152,8 +153,10 @@ def torture(kills: int, seed: int, busybox: Path, say: bool = True) -> tuple[lis
                         target = cold / "pipelines-engine/tools" / path.name
                         shutil.copytree(path, target, symlinks=True, copy_function=os.link)
             after = choice.uniform(0.25, 1.0) * whole
-            hit = kill_at(busybox, cache, str(number), after)
-            hits["warm" if cache is warm else "cold"] += hit
+            how, send = ("alone", os.kill) if number % 4 < 2 else ("with its group", os.killpg)
+            hits[f"{'warm' if cache is warm else 'cold'} cache, {how}"] += kill_at(
+                busybox, cache, str(number), after, send
+            )
             here = [f"left after the kill: {what}" for what in settle(cache)]
             answer = run(busybox, cache, str(number))
             if answer != wanted:
@@ -187,9 +190,9 @@ def main() -> int:
 
     began = time.monotonic()
     problems, hits = torture(options.kills, options.seed, seed().busybox)
-    met = " and ".join(f"{count} with a {kind} cache" for kind, count in hits.items())
+    met = "; ".join(f"{kind}: {count}" for kind, count in hits.items())
     took = time.monotonic() - began
-    print(f"{options.kills} kills in {took:.0f} s, {met} met a run; {len(problems)} problems")
+    print(f"{options.kills} kills in {took:.0f} s, of which met a run: {met}; {len(problems)} problems")
     print("\n".join(problems))
     return 1 if problems else 0
 
