@@ -13,6 +13,7 @@ from images import compare
 from images.digest import CHUNK, Digest
 from images.errors import ImageError
 from images.unpack import OPAQUE, WHITEOUT
+from pipelines import listings
 from pipelines.errors import PipelineError
 from sbom import crates
 from sbom.contents import Contents, File, Layer, resolve, wanted
@@ -34,8 +35,9 @@ class _Applied:
 Known = dict[tuple[str, str], _Applied]
 
 
-def read(layout: Path, known: Known | None = None) -> Contents:
-    """The contents of a layout's image; ``known`` is filled, and spares reading a layer twice.
+def read(layout: Path, known: Known | None = None, kept: Path | None = None) -> Contents:
+    """The contents of a layout's image; ``known`` is filled, and spares reading a layer twice; ``kept`` is a folder of
+    :mod:`pipelines.listings`, where what was read outlives this run.
 
     Raises:
         PipelineError: it is no layout, a blob is missing or has another digest, or a layer is no tar.
@@ -53,7 +55,7 @@ def read(layout: Path, known: Known | None = None) -> Contents:
         applied = []
         for layer in layers:
             key = (layer.digest, layer.name)
-            known[key] = known.get(key) or _read(layout, layer)
+            known[key] = known.get(key) or _read(layout, layer, kept)
             applied.append(known[key])
     except ImageError as error:
         raise PipelineError(str(error)) from None
@@ -62,12 +64,14 @@ def read(layout: Path, known: Known | None = None) -> Contents:
     return _apply(digest, config, layers, applied)
 
 
-def _read(layout: Path, layer: Layer) -> _Applied:
+def _read(layout: Path, layer: Layer, kept: Path | None) -> _Applied:
     path = layout / "blobs/sha256" / Digest.parse(layer.digest).hex
     found = _Applied()
     try:
         if str(Digest.of_file(path)) != layer.digest:
             raise PipelineError(f"{layout}: layer {layer.digest} has another digest; build or copy the image again")
+        if kept and (before := listings.load(kept, layer.digest, layer.name)):
+            return _Applied(*before)
         with tarfile.open(path) as tar:
             for info in tar:
                 name = str(PurePosixPath(info.name.lstrip("/")))
@@ -81,6 +85,8 @@ def _read(layout: Path, layer: Layer) -> _Applied:
                     found.entries.append((name, File(name, 0)))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise PipelineError(f"{layout}: layer {layer.digest} cannot be read: {error}") from None
+    if kept:
+        listings.save(kept, layer.digest, layer.name, found.entries, found.texts, found.crates)
     return found
 
 

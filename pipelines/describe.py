@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines import contents, materials, outputs
+from pipelines import contents, listings, materials, outputs
 from pipelines.config import Project, Variant
 from pipelines.errors import PipelineError
 from pipelines.materials import Taken
@@ -48,7 +48,7 @@ def sboms(target: str, output: Path, taken: Taken, known: contents.Known | None 
     Raises:
         PipelineError: the layout cannot be read, or what is in it contradicts itself.
     """
-    found = contents.read(output / target, known)
+    found = contents.read(output / target, known, listings.folder())
     try:
         listed = inventory.take(found, taken.locks)
     except SbomError as error:

@@ -46,7 +46,7 @@ class Contents:
     crates: Mapping[str, bytes]
 
 
-_WANTED = re.compile(
+PATTERN = (
     r"var/lib/dpkg/status(\.d/[^/]+)?"
     r"|var/lib/dpkg/info/[^/]+\.list"
     r"|usr/share/doc/[^/]+/copyright"
@@ -54,6 +54,7 @@ _WANTED = re.compile(
     r"|.*\.modelcard\.json"
     r"|.*\.dist-info/(METADATA|RECORD|entry_points\.txt|sboms/[^/]+\.json)"
 )
+_WANTED = re.compile(PATTERN)
 
 
 def wanted(path: str, layer: str) -> bool:
