@@ -69,7 +69,8 @@ async def _run(project: config.Project, options: argparse.Namespace, engine: str
     with tempfile.TemporaryDirectory(prefix="image-") as folder, Progress(knows_cache=engine == "embedded") as progress:
         archive = Path(folder) / "image.tar"
         with tarfile.open(archive, "w") as tar:
-            tar.add(options.image, ".", filter=_plain)
+            for path in sorted(options.image.iterdir()):
+                tar.add(path, path.name, filter=_plain)
         async with session.session(engine, progress.on_event):
             with progress.stage("in image"):
                 done = (

@@ -51,6 +51,11 @@ class Forecasts:
         if self._task is not None:
             self._task.cancel()
 
+    @property
+    def loaded(self) -> int:
+        """Books that are followed."""
+        return len(self._flows)
+
     def of(self, number: int) -> Made:
         """The forecast for an instrument.
 

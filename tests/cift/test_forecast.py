@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import math
 import struct
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from cift.adapters import model
-from cift.domain.forecast import FEATURES, HORIZON, TARGETS, WINDOW, Flow, imbalance
+from cift.adapters.client import MatcherClient
+from cift.domain.forecast import FEATURES, HORIZON, TARGETS, WINDOW, Flow, Forecast, imbalance
 from cift.domain.instruments import INSTRUMENTS
 from cift.domain.market import BookView
 from cift.domain.records import Event, EventKind, Side
+from cift.errors import Unavailable
+from cift.settings import Settings
+from cift.use_cases.forecasts import Forecasts, ForecastsOff, Made
 from tests.cift.conftest import Service, problem
 from training import samples, tape
 
@@ -170,3 +176,51 @@ def test_without_torch_the_route_says_that_forecasts_are_off(shared: Service) ->
     problem(shared.http.get("/v1/forecast/NONE-USD"), 422)
     documented = shared.get("/openapi.json")["paths"]["/v1/forecast/{symbol}"]["get"]["responses"]
     assert {"200", "404"} <= set(documented)
+
+
+class _Plain:
+    """A forecaster without torch: it says what it saw."""
+
+    name, device = "plain", "cpu"
+
+    def forecast(self, features: Sequence[float]) -> Forecast:
+        return Forecast(features[0], features[1])
+
+
+def test_a_worker_that_follows_the_venue_has_a_forecast_as_soon_as_enough_has_happened(
+    launch: Callable[..., Service],
+) -> None:
+    service = launch(1)
+
+    async def follow() -> Made:
+        venue = MatcherClient(Settings.of_environment(service.environ).runtime)
+        await venue.start()
+        forecasts = Forecasts(venue, _Plain())
+        forecasts.start()
+        try:
+            with pytest.raises(Unavailable, match=f"needs {WINDOW + 1} changes of the book in a row, and 0 were seen"):
+                forecasts.of(CIFT.number)
+            while forecasts.loaded < len(INSTRUMENTS):
+                await asyncio.sleep(0.02)
+            for number in range(WINDOW + 3):
+                side, price = ("buy", f"{90 + number % 5}.00") if number % 2 else ("sell", f"{101 + number % 5}.00")
+                placed = await asyncio.to_thread(service.order, side=side, price=price)
+                assert placed.status_code == 201, placed.text
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        return forecasts.of(CIFT.number)
+                    except Unavailable:
+                        await asyncio.sleep(0.02)
+        finally:
+            await forecasts.stop()
+            await venue.stop()
+
+    made = asyncio.run(follow())
+    book = service.get("/v1/book/CIFT-USD")
+    bid, ask = (float(book[side][0]["price"]) for side in ("bids", "asks"))
+    assert (made.mid, made.model, made.device) == ((bid + ask) * 50, "plain", "cpu")
+    assert made.forecast.move == pytest.approx((ask - bid) / bid * 10_000)
+    assert made.sequence <= book["sequence"]
+    with pytest.raises(ForecastsOff, match="no torch here"):
+        Forecasts(cast(Any, None), None, "no torch here").of(1)

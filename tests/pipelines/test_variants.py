@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,10 @@ def _image(folder: Path) -> dict[str, Any]:
 
 
 def test_a_variant_adds_layers_and_shares_all_others_and_an_edit_makes_only_the_code_anew(
-    varied: Path, build: Build
+    varied: Path, build: Build, tmp_path: Path
 ) -> None:
-    for words in ([], ["--variant", "tiny"]):
-        done = build(varied, "--no-run", "--target", "distroless", *words)
+    for chosen in ([], ["--variant", "tiny"]):
+        done = build(varied, "--no-run", "--target", "distroless", *chosen)
         assert done.returncode == 0, done.stderr[-3000:]
     slim, tiny = _image(varied / "dist"), _image(varied / "dist-tiny")
     assert [layer["name"] for layer in tiny["layers"]] == [
@@ -67,6 +68,16 @@ def test_a_variant_adds_layers_and_shares_all_others_and_an_edit_makes_only_the_
     materials = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     assert {each["name"] for each in materials if "variant" in each["annotations"]["stages"]} == set(EXTRAS)
     assert "iniconfig" not in (varied / "dist/sbom/distroless.cdx.json").read_text()
+
+    program = "import iniconfig, pluggy, hello.app; open('/out/said', 'w').write(pluggy.__version__)"
+    words = ["--engine", "embedded", "--project", str(varied), "--image", str(varied / "dist-tiny/distroless")]
+    words += ["--output", str(tmp_path / "out"), "--", "python3", "-c", program]
+    ran = subprocess.run(
+        [sys.executable, str(HERE / "pipelines/in_image.py"), *words], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["said"]
+    assert (tmp_path / "out/said").read_text() == held["pluggy"][0].partition(" ")[2]
 
     code = varied / "hello/app.py"
     code.write_text(code.read_text() + f"\n# edited {os.urandom(8).hex()}\n")
