@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
@@ -20,9 +19,8 @@ if str(HERE) not in sys.path:
 from pipelines import config, contents, history, places  # noqa: E402
 from pipelines.errors import PipelineError  # noqa: E402
 from pipelines.history import Cause, Commit, Span  # noqa: E402
-from registry import copy, place  # noqa: E402
+from registry import place  # noqa: E402
 from registry.errors import RegistryError  # noqa: E402
-from registry.layout import Layout  # noqa: E402
 from sbom import changes, inventory, materials  # noqa: E402
 from sbom.changes import ComponentChange, FileChange  # noqa: E402
 from sbom.errors import SbomError  # noqa: E402
@@ -120,13 +118,8 @@ def _layout(text: str, options: argparse.Namespace, stack: ExitStack) -> Path:
         raise PipelineError(
             f"{path} holds neither an image layout nor a target {options.target!r}; --target names another"
         )
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="explain-")))
-    with place.source(place.parse(text), places.settings(options)) as (source, name):
-        graph = copy.graph(source, source.resolve(name))
-        target = Layout(folder / "layout", create=True)
-        copy.send(graph, source, target)
-        target.tag("image", graph.root)
-    return folder / "layout"
+    source, name = stack.enter_context(place.source(place.parse(text), places.settings(options)))
+    return stack.enter_context(place.folder(source, source.resolve(name)))
 
 
 def _span(root: Path, revisions: Sequence[str]) -> Span:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ from registry.layout import Layout  # noqa: E402
 from registry.reference import Reference  # noqa: E402
 from registry.remote import Remote  # noqa: E402
 from sbom import check, inventory, statements  # noqa: E402
+from sbom.component import Inventory  # noqa: E402
+from sbom.contents import Contents  # noqa: E402
 from sbom.errors import SbomError  # noqa: E402
 from signing import attachment  # noqa: E402
 from signing.errors import SigningError  # noqa: E402
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stop(error: object, code: int) -> int:
-    print(f"verify: {error}", file=sys.stderr)
+    print(f"verify: {_shown(str(error))}", file=sys.stderr)
     return code
 
 
@@ -94,21 +95,21 @@ def verify(image: str, policy: policies.Policy, options: argparse.Namespace, now
     """
     trusted = collect.verifiers(policy)
     with place.source(place.parse(image), places.settings(options)) as (source, name):
-        graph = collect.whole(source, source.resolve(name))
+        graph = copy.graph(source, source.resolve(name))
+        evidence = [collect.evidence(source, each, trusted, _recomputed(source, each)) for each in graph.manifests]
+        # What nobody vouches for is not read any further: only then is every byte of it fetched.
+        if all(decide.passed(decide.decide(policies.Policy(policy.signers), each, now)) for each in evidence):
+            collect.read(source, graph)
         found = {}
-        for each in graph.manifests:
+        for each, known in zip(graph.manifests, evidence, strict=True):
             if each.media_type in content.INDEXES:
                 # An index holds no software: it has to be signed, and each image in it has to pass the whole policy.
-                known = collect.evidence(source, each, trusted)
-                found[str(each.digest)] = decide.decide(policies.Policy(policy.signers), known, now)
+                found[known.digest] = decide.decide(policies.Policy(policy.signers), known, now)
                 continue
-            with ExitStack() as stack:
-                recomputed = _recomputed(source, each, stack) if policy.sbom else None
-                known = collect.evidence(source, each, trusted, recomputed)
-                if options.rebuild:
-                    known = replace(known, rebuilt=rebuild.digest(_provenance(known).predicate, options.rebuild))
-                found[str(each.digest)] = decide.decide(policy, known, now)
-            if options.summary and decide.passed(found[str(each.digest)]):
+            if options.rebuild:
+                known = replace(known, rebuilt=rebuild.digest(_provenance(known).predicate, options.rebuild))
+            found[known.digest] = decide.decide(policy, known, now)
+            if options.summary and decide.passed(found[known.digest]):
                 _summarise(image, each, known, options, now)
     return {
         "image": image,
@@ -121,19 +122,20 @@ def verify(image: str, policy: policies.Policy, options: argparse.Namespace, now
     }
 
 
-def _recomputed(source: Source, image: Manifest, stack: ExitStack) -> collect.Differences | None:
-    """What compares an SBOM with an image's own files; None where they cannot be read."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
-    layout = Layout(folder, create=True)
-    copy.send(copy.graph(source, image.descriptor), source, layout)
-    layout.tag("", image)
-    try:
-        found = contents.read(folder)
-        listed = inventory.take(found)
-    except (PipelineError, SbomError):
-        return None
+def _recomputed(source: Source, image: Manifest) -> collect.Differences:
+    """What compares an SBOM with an image's own files, which are read when there is one to compare."""
+
+    @cache
+    def taken() -> tuple[Contents, Inventory]:
+        with place.folder(source, image.descriptor) as folder:
+            found = contents.read(folder)
+        return found, inventory.take(found)
 
     def differences(document: Mapping[str, Any]) -> Sequence[str]:
+        try:
+            found, listed = taken()
+        except (PipelineError, SbomError) as error:
+            return [f"the image's contents cannot be read: {error}"]
         try:
             return check.differences(dict(document), listed, found)
         except (AttributeError, KeyError, TypeError) as error:
@@ -168,11 +170,16 @@ def _summarise(
         attachment.attach(Layout(where.path), manifest, bundle, said.predicate_type)
 
 
+def _shown(text: str) -> str:
+    """A text of strangers, in which nothing can steer a terminal or pass for a line of ours."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def _table(verdict: dict[str, Any]) -> str:
     lines = []
     for digest, checks in verdict["checks"].items():
         lines.append(digest)
-        lines += [f"  {each['outcome']:>11}  {each['name']:11} {each['reason']}" for each in checks]
+        lines += [f"  {each['outcome']:>11}  {each['name']:11} {_shown(each['reason'])}" for each in checks]
     return "\n".join([*lines, "accepted" if verdict["accepted"] else "REFUSED"])
 
 

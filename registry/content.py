@@ -101,6 +101,14 @@ def _descriptors(value: Mapping[str, Any], key: str, where: str) -> tuple[Descri
     return tuple(descriptor(each, f"{where}: {key}") for each in given)
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON (RFC 8259, section 4) that everyone reads alike; raises ValueError for a name that stands twice."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a name stands twice in one JSON object")
+    return value
+
+
 def manifest(data: bytes, media_type: str = "", where: str = "manifest") -> Manifest:
     """A manifest from its bytes; ``media_type`` is what a place says of it, if it says anything.
 
@@ -110,8 +118,8 @@ def manifest(data: bytes, media_type: str = "", where: str = "manifest") -> Mani
     if len(data) > MAX_MANIFEST:
         raise RegistryError(f"{where}: a manifest of {len(data)} bytes is larger than {MAX_MANIFEST}")
     try:
-        value = json.loads(data)
-    except ValueError as error:
+        value = json.loads(data, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
         raise RegistryError(f"{where}: a manifest is JSON: {error}") from None
     if not isinstance(value, dict) or value.get("schemaVersion") != 2:
         raise RegistryError(f"{where}: neither an image manifest nor an index (schemaVersion 2)")

@@ -57,11 +57,11 @@ class Layout:
     def _entries(self) -> list[dict[str, Any]]:
         path = self.folder / "index.json"
         try:
-            value = json.loads(path.read_bytes())
+            value = json.loads(path.read_bytes(), object_pairs_hook=content.unique)
             entries = value["manifests"]
         except OSError as error:
             raise NotFound(f"{path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RegistryError(f"{path} is no index: {error}") from None
         if not isinstance(entries, list) or len(entries) > _MAX_ENTRIES:
             raise RegistryError(f"{path}: manifests is a list of up to {_MAX_ENTRIES} descriptors")
@@ -216,13 +216,13 @@ def from_tar(path: Path) -> Iterator[Layout]:
                     inner = info.name.removeprefix("./").rstrip("/")
                     if info.isdir() and inner in ("", ".", "blobs", "blobs/sha256"):
                         continue
-                    if not info.isreg() or not _belongs(inner):
+                    if (folder / inner).exists() or not info.isreg() or not _belongs(inner):
                         raise RegistryError(f"{path}: {info.name!r} does not belong into a tar of an image layout")
                     source = tar.extractfile(info)
                     assert source is not None
                     with (folder / inner).open("wb") as out:
                         shutil.copyfileobj(source, out, 1 << 20)
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
             raise RegistryError(f"{path} is no tar of an image layout: {error}") from None
         yield Layout(folder)
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from registry import layout, reference
-from registry.content import Source
+from registry import copy, layout, reference
+from registry.content import Descriptor, Source
 from registry.errors import NotFound
 from registry.layout import Layout
 from registry.reference import Reference
@@ -73,3 +74,17 @@ def source(place: Place, settings: Settings) -> Iterator[tuple[Source, str | Non
             yield unpacked, place.name
     else:
         yield Layout(place.path), place.name
+
+
+@contextmanager
+def folder(source: Source, image: Descriptor) -> Iterator[Path]:
+    """A layout folder with this image alone, and nothing that is attached to it, for as long as the context.
+
+    Raises:
+        RegistryError: a part of it is missing or corrupt.
+    """
+    with TemporaryDirectory(prefix="image-") as name:
+        alone = Layout(Path(name), create=True)
+        copy.send(graph := copy.graph(source, image), source, alone)
+        alone.tag("", graph.root)
+        yield Path(name)

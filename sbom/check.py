@@ -58,6 +58,8 @@ def differences(value: dict[str, Any], inventory: Inventory, contents: Contents)
         return [f"it is about {named}, not about {contents.digest}"]
     ours = {c["bom-ref"]: c for c in expected["components"]}
     theirs = {c.get("bom-ref"): c for c in value.get("components", ()) if isinstance(c, dict)}
+    if len(theirs) != len(value.get("components", ())):
+        return ["a bom-ref stands for two components, or for none"]
     found = [f"{ref} is in the image and not in the document" for ref in sorted(ours.keys() - theirs.keys())]
     found += [f"{ref} is in the document and not in the image" for ref in sorted(map(str, theirs.keys() - ours.keys()))]
     for ref in sorted(ours.keys() & theirs.keys()):
@@ -77,13 +79,14 @@ def differences(value: dict[str, Any], inventory: Inventory, contents: Contents)
 
 
 def _facts(component: dict[str, Any]) -> dict[str, Any]:
-    facts = {
+    facts: dict[str, Any] = {
         k: v
         for k, v in component.items()
         if k != "properties" and (k not in _FROM_LOCKS or component.get("type") in ("file", "machine-learning-model"))
     }
-    listed = component.get("properties", ())
-    return facts | {p["name"]: p["value"] for p in listed if isinstance(p, dict) and {"name", "value"} <= p.keys()}
+    for each in component.get("properties", ()):
+        facts.setdefault(f"property {each['name']}", []).append(each["value"])
+    return facts
 
 
 __all__ = ["DIGEST", "LAYER", "differences", "problems"]

@@ -25,6 +25,8 @@ OPENVEX = "https://openvex.dev/ns"
 SCAN_VERDICT = "https://in-toto.io/attestation/vulns/v0.2"
 COSIGN_SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
 
+_NAMES = ("_type", "subject", "predicateType", "predicate")
+_FOLDED = [name.casefold() for name in _NAMES]
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -74,20 +76,31 @@ def parse(data: bytes) -> Statement:
     """A statement from its bytes; subjects without a SHA-256 are left out.
 
     Raises:
-        SbomError: not a Statement v1 (v0.1 is refused too), or without a subject that has a SHA-256.
+        SbomError: not a Statement v1 (v0.1 is refused too), one that others could read otherwise, or without a subject
+            that has a SHA-256.
     """
     try:
-        value = json.loads(data)
-    except ValueError as error:
+        value = json.loads(data, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
         raise SbomError(f"not an in-toto statement: not JSON: {error}") from None
     if not isinstance(value, dict) or value.get("_type") != TYPE:
         found = value.get("_type") if isinstance(value, dict) else type(value).__name__
         raise SbomError(f"not an in-toto Statement v1: its type is {found!r}, expected {TYPE!r}")
+    # Go's JSON takes a name in any case, ours in one: what reads differently there is refused.
+    if twins := [name for name in value if name not in _NAMES and name.casefold() in _FOLDED]:
+        raise SbomError(f"not an in-toto Statement v1: {twins[0]!r} is a field's name in another case")
     subjects, kind, predicate = value.get("subject"), value.get("predicateType"), value.get("predicate", {})
     if not isinstance(subjects, list) or not isinstance(kind, str) or not isinstance(predicate, dict):
         raise SbomError("not an in-toto Statement v1: subject, predicateType or predicate is missing or mistyped")
     digests = [_sha256(subject) for subject in subjects]
     return build([f"sha256:{digest}" for digest in digests if digest], kind, predicate)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a name stands twice in one JSON object")
+    return value
 
 
 def _sha256(subject: object) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from registry.content import unique
 from signing.dsse import Envelope
 from signing.errors import SigningError
 
@@ -46,7 +47,7 @@ def parse(data: bytes) -> Bundle:
         SigningError: it is no bundle v0.3 with a DSSE envelope, one signature, and either a key or a certificate.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_unique)
+        value = json.loads(data, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise SigningError(f"not a Sigstore bundle: {error}") from None
     if not isinstance(value, dict) or value.get("mediaType") != MEDIA_TYPE:
@@ -69,13 +70,6 @@ def parse(data: bytes) -> Bundle:
     if not isinstance(hint, str) or not hint:
         raise SigningError("a Sigstore bundle of a key has a hint that names the key")
     return Bundle(data, parsed, hint)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name stands twice in one JSON object")
-    return value
 
 
 def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from registry import copy
-from registry.content import Descriptor, Manifest, Source
+from registry.content import Manifest, Source
 from signing import attachment, keyless, keys, trust
 from signing.errors import SigningError
 from verification.decide import Evidence
@@ -17,9 +17,11 @@ Differences = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
 def verifiers(policy: Policy) -> list[trust.Verifier]:
-    """Who may sign; raises PolicyError for a key that cannot be read."""
+    """Who may sign; raises PolicyError for a key or trusted root that cannot be read."""
     found: list[trust.Verifier] = []
     for each in policy.signers:
+        if each.trusted_root and not each.trusted_root.is_file():
+            raise PolicyError(f"{each.trusted_root}: there is no trusted root there, and the policy names it")
         if each.key is None:
             found.append(keyless.IdentityVerifier(each.identity, each.issuer, each.trusted_root))
             continue
@@ -32,17 +34,15 @@ def verifiers(policy: Policy) -> list[trust.Verifier]:
     return found
 
 
-def whole(source: Source, root: Descriptor) -> copy.Graph:
-    """An image, each byte of it read and compared with its digest.
+def read(source: Source, graph: copy.Graph) -> None:
+    """Read each byte of an image, and compare it with its digest.
 
     Raises:
         RegistryError: a part is missing, or is not what its digest says.
     """
-    graph = copy.graph(source, root)
     for blob in graph.blobs:
         with source.blob(blob):
             pass
-    return graph
 
 
 def evidence(

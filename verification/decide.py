@@ -71,12 +71,7 @@ def _checks(policy: Policy, known: Evidence, now: datetime) -> Iterator[Check]:
     else:
         yield Check("provenance", SKIPPED, _NOT_ASKED)
     yield _sbom(known) if policy.sbom else Check("sbom", SKIPPED, _NOT_ASKED)
-    if not policy.vex:
-        yield Check("vex", SKIPPED, _NOT_ASKED)
-    elif found := _of(known, statements.OPENVEX):
-        yield Check("vex", PASSED, f"attested by {found[0].signer}")
-    else:
-        yield Check("vex", FAILED, _missing(known, f"vex attestation ({statements.OPENVEX})"))
+    yield _vex(known) if policy.vex else Check("vex", SKIPPED, _NOT_ASKED)
     if policy.scan:
         yield _scan(policy, known, now)
     else:
@@ -105,6 +100,26 @@ def _sbom(known: Evidence) -> Check:
         wrong += differs
     more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     return Check("sbom", FAILED, f"the SBOM does not match the image: {'; '.join(wrong[:_SHOWN])}{more}")
+
+
+def _vex(known: Evidence) -> Check:
+    """A document of the form (openvex.dev, specification 0.2.0) that tells, if of any image, of this one."""
+    found = _of(known, statements.OPENVEX)
+    if not found:
+        return Check("vex", FAILED, _missing(known, f"vex attestation ({statements.OPENVEX})"))
+    problems = []
+    for each in found:
+        predicate = each.statement.predicate
+        told = predicate.get("statements")
+        if not _text(predicate, "@context").startswith(statements.OPENVEX) or not isinstance(told, list):
+            problems.append("what is attested as VEX is no OpenVEX document")
+            continue
+        hashes = {_text(p, "hashes", "sha-256") for one in told for p in _list(one, "products")} - {""}
+        if hashes and known.digest.removeprefix("sha256:") not in hashes:
+            problems.append(f"the VEX document tells of another image, {min(hashes)}")
+            continue
+        return Check("vex", PASSED, f"attested by {each.signer}: {len(told)} statements")
+    return Check("vex", FAILED, "; ".join(problems))
 
 
 def _rebuild(known: Evidence) -> Check:

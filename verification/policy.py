@@ -70,7 +70,7 @@ def read(path: Path) -> Policy:
         return parse(tomllib.loads(path.read_text()), path)
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PolicyError(f"{path}: {error}") from None
 
 
@@ -130,15 +130,22 @@ def _signers(value: Any, path: Path) -> tuple[Signer, ...]:
             raise PolicyError(f"{path}: [[signer]] holds strings that are not empty")
         if set(table) == {"key"}:
             found.append(Signer(key=path.parent / table["key"]))
-        elif set(table) - {"trusted-root"} == {"identity", "issuer"} and table["identity"].strip("*"):
+        elif set(table) - {"trusted-root"} == {"identity", "issuer"} and _narrows(table["identity"]):
+            if "*" in table["issuer"]:
+                raise PolicyError(f"{path}: [[signer]] issuer is one address, without *, not {table['issuer']!r}")
             root = path.parent / table["trusted-root"] if "trusted-root" in table else None
             found.append(Signer(None, table["identity"], table["issuer"], root))
         else:
             raise PolicyError(
                 f"{path}: [[signer]] needs either key, or identity and issuer (and trusted-root for a private Sigstore); "
-                "an identity is more than *"
+                "an identity is more than * and punctuation"
             )
     return tuple(found)
+
+
+def _narrows(pattern: str) -> bool:
+    """Whether a pattern keeps anything out: ``*``, ``*@*`` and ``https://*`` do not."""
+    return any(each.isalnum() for each in pattern.removeprefix("https://").removeprefix("http://"))
 
 
 def _words(table: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:
@@ -148,6 +155,8 @@ def _words(table: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, list) or not words or not all(isinstance(each, str) and each for each in words):
         raise PolicyError(f"{path}: [provenance] {key} is a string or a list of them, not empty")
+    if idle := [each for each in words if not _narrows(each.removeprefix("git+"))]:
+        raise PolicyError(f"{path}: [provenance] {key} = {idle[0]!r} fits anything: it asks for nothing; leave it out")
     return tuple(words)
 
 
@@ -170,7 +179,7 @@ def _days(table: Mapping[str, Any] | None, name: str, path: Path) -> float | Non
     value = (table or {}).get("max-age-days")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise PolicyError(f"{path}: [{name}] max-age-days is a number of days above 0, not {value!r}")
     return float(value)
 

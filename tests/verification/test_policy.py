@@ -25,6 +25,13 @@ SIGNER = '[[signer]]\nkey = "k"\n'
         (SIGNER + '[scan]\nmax-age-days = "7"', "above 0"), (SIGNER + "[sbom]\nrequired = false", "what can be asked"),
         (SIGNER + "[sboms]\nrequired = true", "no key 'sboms'"), (SIGNER + "sbom = true", "no key 'sbom'"),
         (SIGNER + "[rebuild]", "is empty"), (SIGNER + "[rebuild]\nrequired = false", "what can be asked"),
+        (SIGNER + '[provenance]\nbuilder = "*"', "fits anything"), (SIGNER + '[provenance]\nrevision = ["a*", "**"]', "fits anything"),
+        (SIGNER + '[provenance]\nrepository = "https://*"', "fits anything"), (SIGNER + '[provenance]\nrepository = "git+https://*/*"', "fits anything"),
+        ('[[signer]]\nidentity = "*@*"\nissuer = "i"', "more than"), ('[[signer]]\nidentity = "https://*"\nissuer = "i"', "more than"),
+        ('[[signer]]\nidentity = "a@b"\nissuer = "*"', "without \\*"), ('[[signer]]\nkey = ["k"]', "holds strings"),
+        (SIGNER + "[scan]\nmax-age-days = inf", "above 0"), (SIGNER + "[base]\nmax-age-days = nan", "above 0"),
+        (SIGNER + "[scan]\nmax-age-days = true", "above 0"), (SIGNER + "[scan]\nrequired = false", "what can be asked"),
+        ("x = " + "[" * 100_000, "policy.toml"), (SIGNER + "[[signer]]", "needs either"), (SIGNER + SIGNER.replace("key", "keys"), "no key 'keys'"),
         (SIGNER + '[rebuild]\nverifier = "x"', "no key 'verifier'"), ("x = [", "policy.toml"),
     ],
 )  # fmt: skip

@@ -6,26 +6,23 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from images.errors import ImageError
-from pipelines import verify
 from registry import copy
 from registry.content import Manifest
-from registry.errors import RegistryError
 from registry.layout import Layout
 from sbom import statements
 from signing import attachment, bundle
 from signing.keys import KeySigner
-from tests.parts.released import POLICY, REVISION, dist, key_files
-from verification import decide, policy, summary
+from tests.parts.attacked import NOW, REBUILT, attested, released, rewritten, verdict
+from tests.parts.released import POLICY, REVISION, key_files
+from verification import policy
 
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
 KINDS = (
     statements.COSIGN_SIGNATURE,
     statements.CYCLONEDX,
@@ -35,47 +32,7 @@ KINDS = (
     statements.VERIFICATION_SUMMARY,
 )
 NAMES = dict(zip(KINDS, ("signature", "sbom", "vex", "scan", "provenance", "rebuild"), strict=True))
-REBUILT = "[rebuild]\nrequired = true\n[base]\nmax-age-days = 30\n"
 FLIPS = 50
-
-
-def released(folder: Path, seed: int, signer: KeySigner, revision: str = REVISION) -> tuple[Layout, Manifest]:
-    """A layout with its image and five attestations."""
-    from pipelines import attestations
-
-    root = dist(folder, seed, "2026-01-01T00:00:00Z", revision)
-    source = Layout(folder / "distroless")
-    said, absent = attestations.of(
-        folder, "distroless", str(root.digest), attestations.gate(folder, "", datetime(2026, 1, 1, tzinfo=UTC))
-    )
-    assert absent == ["sbom/distroless.spdx.json"]
-    said.append(summary.of_rebuild(str(root.digest), str(folder), str(root.digest), NOW))
-    for each in said:
-        attachment.attach(source, root, signer.sign(statements.encode(each)), each.predicate_type)
-    return source, root
-
-
-def verdict(folder: Path, rules: policy.Policy, now: datetime = NOW) -> str:
-    """Nothing if the image may be used, else why not."""
-    options = verify.arguments().parse_args([str(folder), "--policy", "unused"])
-    try:
-        told = verify.verify(str(folder), rules, options, now)
-    except (RegistryError, ImageError) as error:
-        return f"unreadable: {error}"
-    failed = [each for checks in told["checks"].values() for each in checks if each["outcome"] == decide.FAILED]
-    assert told["accepted"] == (not failed)
-    return "; ".join(f"{each['name']}: {each['reason']}" for each in failed)
-
-
-def rewritten(layout: Layout, old: attachment.Attachment, data: bytes) -> None:
-    """Replace a bundle by other bytes, with every digest around it made to fit, as an attacker would."""
-    index = json.loads((layout.folder / "index.json").read_bytes())
-    index["manifests"] = [each for each in index["manifests"] if each["digest"] != str(old.manifest.digest)]
-    (layout.folder / "index.json").write_text(json.dumps(index))
-    assert old.bundle and old.manifest.subject
-    fake = bundle.Bundle(data, old.bundle.envelope, old.bundle.hint)
-    subject = layout.manifest(old.manifest.subject.digest)
-    attachment.attach(layout, subject, fake, dict(old.manifest.annotations)["dev.sigstore.bundle.predicateType"])
 
 
 def test_every_mutation_is_refused_for_its_own_reason(tmp_path: Path) -> None:
@@ -154,7 +111,7 @@ def _mutations(
         name = NAMES[kind]
         for number in range(FLIPS // 2):
             layout = fresh()
-            old = next(a for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
+            old = attested(layout, root, kind)
             assert old.bundle
             envelope = old.bundle.envelope
             part = bytearray(envelope.payload if number % 2 else envelope.signature)
@@ -168,14 +125,14 @@ def _mutations(
             yield f"{kind} byte {number}", f"{name}: there is no"
         layout = fresh()
         index = json.loads((bad / "index.json").read_bytes())
-        gone = next(a.manifest for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
+        gone = attested(layout, root, kind).manifest
         index["manifests"] = [each for each in index["manifests"] if each["digest"] != str(gone.digest)]
         (bad / "index.json").write_text(json.dumps(index))
         yield f"missing {kind}", f"{name}: there is no"
         # The other image's attestation, put under this one; and one by another key.
         layout = fresh()
-        old = next(a for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
-        theirs = next(a for a in attachment.find(other, other_root.digest) if kind in str(a.manifest.annotations))
+        old = attested(layout, root, kind)
+        theirs = attested(other, other_root, kind)
         assert theirs.bundle and old.bundle
         rewritten(layout, old, theirs.bundle.data)
         yield f"swapped {kind}", "another image"
@@ -197,7 +154,7 @@ def _mutations(
     # What is signed by the right signer, and is not true or not good enough.
     for name, kind, says, change in _UNTRUE:
         layout = fresh()
-        old = next(a for a in attachment.find(layout, root.digest) if kind in str(a.manifest.annotations))
+        old = attested(layout, root, kind)
         assert old.bundle
         value = json.loads(old.bundle.envelope.payload)
         change(value["predicate"])
