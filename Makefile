@@ -9,7 +9,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: venv train bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
+.PHONY: venv bench-release train bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
@@ -57,6 +57,10 @@ bench-engine: $(STAMP)
 # Readers of tars and queries on spoiled bytes: ARGS="--seconds 600"
 fuzz-engine: $(STAMP)
 	$(PYTHON) tests/engine/fuzz.py $(ARGS)
+
+# What a release adds to a build in time, beside syft and cosign by hand: make build first
+bench-release: $(STAMP)
+	$(PYTHON) benchmarks/release $(ARGS)
 
 lock: $(STAMP)
 	$(PYTHON) -m images.debian.update $(ARGS)

@@ -239,15 +239,17 @@ def _planned(
 def _signed(
     staged: Layout, about: Sequence[tuple[Manifest, statements.Statement]], who: signers.Signer
 ) -> list[Manifest]:
-    """Sign, except what an interrupted release has signed already; all ends up in the staged layout."""
-    there: dict[bytes, Bundle] = {}
-    for subject in {str(each.digest): each for each, _ in about}.values():
-        for found in attachment.find(staged, subject.digest):
-            if found.bundle and found.bundle.certificate:
-                there[found.bundle.envelope.payload] = found.bundle
+    """Sign, except what this identity has signed already, in a release that was interrupted; all ends up in ``staged``.
+
+    What another identity has signed is signed again: whose policy names only the second one finds its signatures too.
+    """
     wanted = [(subject, said.predicate_type, statements.encode(said)) for subject, said in about]
+    kept: dict[bytes, Bundle] = {}
     # A key gives the same bytes again, so that only an identity's are kept.
-    kept = there if isinstance(who, keyless.KeylessSigner) else {}
+    if isinstance(who, keyless.KeylessSigner):
+        subjects = {each.digest for each, _ in about}
+        there = [found.bundle for subject in subjects for found in attachment.find(staged, subject) if found.bundle]
+        kept = {each.envelope.payload: each for each in who.own([each for each in there if each.certificate])}
     missing = [payload for _, _, payload in wanted if payload not in kept]
     bundles = {**kept, **dict(zip(missing, signers.sign_all(who, missing), strict=True))}
     return [attachment.attach(staged, subject, bundles[payload], kind) for subject, kind, payload in wanted]

@@ -6,7 +6,9 @@ The library is loaded on first use: it takes seconds.
 
 from __future__ import annotations
 
+import base64
 import fnmatch
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,15 +34,10 @@ class KeylessSigner:
         Raises:
             SigningError: the token is not accepted, or a service does not answer.
         """
-        from sigstore import dsse, models, oidc, sign
+        from sigstore import dsse, oidc, sign
 
         try:
-            config = (
-                models.ClientTrustConfig.from_json(self.trust_config.read_text())
-                if self.trust_config
-                else models.ClientTrustConfig.production()
-            )
-            context = sign.SigningContext.from_trust_config(config)
+            context = sign.SigningContext.from_trust_config(self._config())
             with context.signer(oidc.IdentityToken(self.token)) as signer:
                 made = [signer.sign_dsse(dsse.Statement(each)) for each in statements]
         except OSError as error:
@@ -54,6 +51,41 @@ class KeylessSigner:
             )
             raise SigningError(f"signing without a key failed: {kind}: {text[:400]}") from None
         return [bundles.parse(each.to_json().encode()) for each in made]
+
+    def own(self, made: list[Bundle]) -> list[Bundle]:
+        """Those bundles that hold, and are by the identity of this token: they need not be signed again.
+
+        Names that Fulcio makes otherwise of a token (only e-mail, subject and GitHub's workflow are compared) are not
+        known again; what they have signed is signed once more.
+        """
+        from sigstore import models, oidc, verify
+
+        try:
+            issuer = oidc.IdentityToken(self.token).federated_issuer
+            claims = json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))
+            verifier = verify.Verifier(trusted_root=self._config().trusted_root)
+        except Exception:
+            # Whatever it is, sign_all will say it.
+            return []
+        names = {claims.get("email"), claims.get("sub"), f"https://github.com/{claims.get('job_workflow_ref')}"}
+        found = []
+        for each in made:
+            try:
+                parsed = models.Bundle.from_json(each.data)
+                for name in names.intersection(_names(parsed.signing_certificate)):
+                    verifier.verify_dsse(parsed, _Policy(name, issuer))
+                    found.append(each)
+                    break
+            except Exception:
+                continue
+        return found
+
+    def _config(self) -> Any:
+        from sigstore import models
+
+        if self.trust_config:
+            return models.ClientTrustConfig.from_json(self.trust_config.read_text())
+        return models.ClientTrustConfig.production()
 
 
 def ambient_token() -> str:

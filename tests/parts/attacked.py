@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from images.errors import ImageError
 from pipelines import attestations, verify
+from registry import content
 from registry.content import Manifest
 from registry.errors import RegistryError
 from registry.layout import Layout
 from sbom import statements
 from signing import attachment, bundle
+from signing.dsse import Envelope, encoding
 from signing.keys import KeySigner
 from tests.parts.released import REVISION, dist
 from verification import decide, policy, summary
@@ -62,3 +67,54 @@ def rewritten(layout: Layout, old: attachment.Attachment, data: bytes) -> None:
 def attested(layout: Layout, root: Manifest, kind: str) -> attachment.Attachment:
     """What is attached to an image under a predicate type."""
     return next(each for each in attachment.find(layout, root.digest) if kind in str(each.manifest.annotations))
+
+
+@dataclass
+class Attack:
+    """A copy of a released image that a test may spoil, and what is at an attacker's hand."""
+
+    layout: Layout
+    root: Manifest
+    rules: policy.Policy
+    signer: KeySigner
+    stranger: KeySigner
+
+    def spoilt(self, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change a bundle's JSON."""
+        old = attested(self.layout, self.root, kind)
+        assert old.bundle
+        value = json.loads(old.bundle.data)
+        change(value)
+        rewritten(self.layout, old, json.dumps(value).encode())
+
+    def payload(self, kind: str) -> dict[str, Any]:
+        old = attested(self.layout, self.root, kind)
+        assert old.bundle
+        found: dict[str, Any] = json.loads(old.bundle.envelope.payload)
+        return found
+
+    def signed(self, kind: str, payload: bytes, payload_type: str = "application/vnd.in-toto+json") -> None:
+        """Put other bytes in the place of a statement, signed by the right key."""
+        envelope = Envelope(payload, self.signer.raw(encoding(payload_type, payload)), payload_type)
+        made = bundle.of_key(envelope, self.signer.public.hint)
+        rewritten(self.layout, attested(self.layout, self.root, kind), made.data)
+
+    def says(self, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
+        """Let the right key sign a changed statement."""
+        value = self.payload(kind)
+        change(value)
+        self.signed(kind, json.dumps(value).encode())
+
+    def index(self, change: Callable[[dict[str, Any]], object]) -> None:
+        path = self.layout.folder / "index.json"
+        value = json.loads(path.read_bytes())
+        change(value)
+        path.write_text(json.dumps(value))
+
+    def referrer(self, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the manifest that carries a bundle."""
+        old = attested(self.layout, self.root, kind).manifest
+        value = json.loads(old.data)
+        change(value)
+        self.index(lambda v: v.update(manifests=[e for e in v["manifests"] if e["digest"] != str(old.digest)]))
+        self.layout.put_manifest(content.manifest(json.dumps(value).encode()))

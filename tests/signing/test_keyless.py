@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sbom import statements
 from signing import bundle, keyless
@@ -18,6 +21,7 @@ from tests.parts import watch
 from tests.parts.certificates import Certificates
 from tests.parts.commands import command
 from tests.parts.go import programs
+from tests.parts.issued import issued
 from tests.parts.outside import environment
 from tests.parts.registries import Registry
 from tests.parts.released import REVISION, dist
@@ -86,6 +90,16 @@ def test_a_release_without_a_key_is_accepted_by_verify_and_cosign_and_by_nobody_
     again = command("release", *words, *who, **env)
     assert again.returncode == 0, again.stderr
     assert "sent" not in again.stderr
+    # By someone else: signed once more, beside the first, so that either policy finds what it asks for.
+    (tmp_path / "token").write_text(sigstore.issuer.token("second@example.org"))
+    assert command("release", *words, *who, **env).returncode == 0
+    for identity in (WHO, "second@example.org"):
+        text = POLICY.format(
+            identity=identity, issuer=sigstore.issuer.url, root=sigstore.trusted_root, revision=REVISION
+        )
+        (tmp_path / "policy.toml").write_text(text)
+        seen = command("verify", f"{to}:1", "--policy", tmp_path / "policy.toml", **env)
+        assert seen.returncode == 0, seen.stdout + seen.stderr
     # Cosign 2.5 takes no trusted root for bundles beside images: it asks for the public one.
     _cosign(str(cosign), sigstore, f"{to}:1", env)
 
@@ -149,14 +163,50 @@ def test_a_bundle_that_lacks_its_timestamp_or_its_log_entry_or_was_changed_is_re
 def test_a_certificate_that_had_expired_when_it_was_used_is_refused_with_and_without_a_timestamp(
     sigstore: Sigstore,
 ) -> None:
-    from tests.parts.expired import expired
-
     verifier = keyless.IdentityVerifier(WHO, sigstore.issuer.url, sigstore.trusted_root)
     # The same way of making one, with a certificate that is valid, is accepted: nothing else is wrong with it.
-    assert verifier.check(expired(sigstore, STATEMENT, WHO, hours=0, stamped=True))
+    assert verifier.check(issued(sigstore, STATEMENT, x509.RFC822Name(WHO)))
     for stamped in (True, False):
         with pytest.raises(Untrusted, match="does not hold under the trusted root"):
-            verifier.check(expired(sigstore, STATEMENT, WHO, hours=3, stamped=stamped))
+            verifier.check(issued(sigstore, STATEMENT, x509.RFC822Name(WHO), hours=3, stamped=stamped))
+
+
+_HOLDS = "does not hold under the trusted root"
+_NAME = x509.RFC822Name(WHO)
+ISSUED: dict[str, tuple[tuple[x509.GeneralName, ...], dict[str, Any], str]] = {
+    "the name of a host": ((x509.DNSName("example.org"),), {}, "the signer is nobody"),
+    "a name of another kind": (
+        (x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7"), b"\x0c\x14" + WHO.encode()),), {}, "the signer is nobody",
+    ),
+    "an address of another domain": ((x509.RFC822Name(WHO + ".example"),), {}, f"the signer is {WHO}.example, not {WHO}"),
+    "a server's certificate": ((_NAME,), {"usage": ExtendedKeyUsageOID.SERVER_AUTH}, _HOLDS),
+    "a certificate that no log has promised to take": ((_NAME,), {"promised": False}, _HOLDS),
+    "a certificate by a stranger under the authority's name": (
+        (_NAME,), {"authority": ec.derive_private_key(99, ec.SECP256R1())}, _HOLDS,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ISSUED)
+def test_a_certificate_that_is_not_quite_right_is_refused(sigstore: Sigstore, name: str) -> None:
+    names, changes, says = ISSUED[name]
+    made = issued(sigstore, STATEMENT, *names, **changes)
+    with pytest.raises(Untrusted, match=says):
+        keyless.IdentityVerifier(WHO, sigstore.issuer.url, sigstore.trusted_root).check(made)
+
+
+@pytest.mark.parametrize("part", ["tlogEntries", "timestampVerificationData", "certificate"])
+def test_a_log_entry_a_timestamp_and_a_certificate_of_another_artifact_are_refused(
+    sigstore: Sigstore, signed: Bundle, part: str
+) -> None:
+    other = statements.encode(statements.build([f"sha256:{'cd' * 32}"], statements.COSIGN_SIGNATURE, {}))
+    theirs = keyless.KeylessSigner(sigstore.issuer.token(WHO), sigstore.trust_config).sign_all([other])[0]
+    verifier = keyless.IdentityVerifier(WHO, sigstore.issuer.url, sigstore.trusted_root)
+    assert verifier.check(theirs)
+    value = json.loads(signed.data)
+    value["verificationMaterial"][part] = json.loads(theirs.data)["verificationMaterial"][part]
+    with pytest.raises(Untrusted, match=_HOLDS):
+        verifier.check(bundle.parse(json.dumps(value).encode()))
 
 
 def test_a_token_that_is_no_token_or_has_expired_is_refused_without_being_shown(sigstore: Sigstore) -> None:

@@ -5,102 +5,27 @@ from __future__ import annotations
 import base64
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from images.manifest import encode
 from pipelines import verify
 from registry import content, copy, layout
-from registry.content import Manifest
 from registry.errors import RegistryError
 from registry.layout import Layout
 from sbom import statements
-from signing import attachment, bundle
-from signing.dsse import Envelope, encoding
-from signing.keys import KeySigner
-from tests.parts.attacked import REBUILT, attested, released, rewritten, verdict
-from tests.parts.released import POLICY, REVISION, key_files
-from verification import policy
+from signing import attachment
+from tests.parts.attacked import Attack, attested, released, rewritten, verdict
 
 SIGNATURE, SBOM, VEX = statements.COSIGN_SIGNATURE, statements.CYCLONEDX, statements.OPENVEX
 SCAN, PROVENANCE = statements.SCAN_VERDICT, statements.SLSA_PROVENANCE
 SUMMARY = statements.VERIFICATION_SUMMARY
 DEEP = b"[" * 200_000
 OTHER = "ab" * 32
-
-
-@dataclass
-class Attack:
-    """A copy of a released image that a test may spoil, and what is at an attacker's hand."""
-
-    layout: Layout
-    root: Manifest
-    rules: policy.Policy
-    signer: KeySigner
-    stranger: KeySigner
-
-    def spoilt(self, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
-        """Change a bundle's JSON."""
-        old = attested(self.layout, self.root, kind)
-        assert old.bundle
-        value = json.loads(old.bundle.data)
-        change(value)
-        rewritten(self.layout, old, json.dumps(value).encode())
-
-    def payload(self, kind: str) -> dict[str, Any]:
-        old = attested(self.layout, self.root, kind)
-        assert old.bundle
-        found: dict[str, Any] = json.loads(old.bundle.envelope.payload)
-        return found
-
-    def signed(self, kind: str, payload: bytes, payload_type: str = "application/vnd.in-toto+json") -> None:
-        """Put other bytes in the place of a statement, signed by the right key."""
-        envelope = Envelope(payload, self.signer.raw(encoding(payload_type, payload)), payload_type)
-        made = bundle.of_key(envelope, self.signer.public.hint)
-        rewritten(self.layout, attested(self.layout, self.root, kind), made.data)
-
-    def says(self, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
-        """Let the right key sign a changed statement."""
-        value = self.payload(kind)
-        change(value)
-        self.signed(kind, json.dumps(value).encode())
-
-    def index(self, change: Callable[[dict[str, Any]], object]) -> None:
-        path = self.layout.folder / "index.json"
-        value = json.loads(path.read_bytes())
-        change(value)
-        path.write_text(json.dumps(value))
-
-    def referrer(self, kind: str, change: Callable[[dict[str, Any]], object]) -> None:
-        """Change the manifest that carries a bundle."""
-        old = attested(self.layout, self.root, kind).manifest
-        value = json.loads(old.data)
-        change(value)
-        self.index(lambda v: v.update(manifests=[e for e in v["manifests"] if e["digest"] != str(old.digest)]))
-        self.layout.put_manifest(content.manifest(json.dumps(value).encode()))
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Attack:
-    folder = tmp_path_factory.mktemp("good")
-    signer = key_files(folder)
-    (folder / "policy.toml").write_text(POLICY.format(revision=REVISION) + REBUILT)
-    source, root = released(folder / "one", 80, signer)
-    stranger = KeySigner(ec.derive_private_key(99, ec.SECP256R1()))
-    return Attack(source, root, policy.read(folder / "policy.toml"), signer, stranger)
-
-
-@pytest.fixture
-def attack(good: Attack, tmp_path: Path) -> Attack:
-    shutil.copytree(good.layout.folder, tmp_path / "bad")
-    return replace(good, layout=Layout(tmp_path / "bad"))
 
 
 def test_what_is_attacked_here_is_accepted_as_it_is(attack: Attack) -> None:

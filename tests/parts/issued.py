@@ -19,8 +19,20 @@ _ISSUER = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _PROMISES = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 
 
-def expired(sigstore: Sigstore, statement: bytes, email: str, hours: int, stamped: bool) -> Bundle:
-    """A bundle, logged and stamped now, under a certificate that ran out ``hours - 1`` hours ago (0: that is valid)."""
+def issued(
+    sigstore: Sigstore,
+    statement: bytes,
+    *names: x509.GeneralName,
+    hours: int = 0,
+    stamped: bool = True,
+    promised: bool = True,
+    usage: ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING,
+    authority: ec.EllipticCurvePrivateKey | None = None,
+) -> Bundle:
+    """A bundle, logged and stamped now, under a certificate for ``names``; unless asked otherwise, one that is right.
+
+    ``hours``: its certificate ran out ``hours - 1`` hours ago; ``authority``: another key than the authority's signs it.
+    """
     from sigstore import models
     from sigstore.dsse import Envelope
     from sigstore_models.intoto import Envelope as Inner
@@ -29,7 +41,9 @@ def expired(sigstore: Sigstore, statement: bytes, email: str, hours: int, stampe
     from signing.dsse import PAYLOAD_TYPE, encoding
 
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _certificate(sigstore, key, email, hours)
+    certificate = _certificate(
+        sigstore.authority[0], authority or sigstore.authority[1], sigstore, key, names, hours, promised, usage
+    )
     signature = key.sign(encoding(PAYLOAD_TYPE, statement), ec.ECDSA(hashes.SHA256()))
     inner = Inner(
         payload=base64.b64encode(statement),
@@ -48,8 +62,16 @@ def expired(sigstore: Sigstore, statement: bytes, email: str, hours: int, stampe
     return bundle.parse(json.dumps(value).encode())
 
 
-def _certificate(sigstore: Sigstore, key: ec.EllipticCurvePrivateKey, email: str, hours: int) -> x509.Certificate:
-    authority, authority_key = sigstore.authority
+def _certificate(
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+    sigstore: Sigstore,
+    key: ec.EllipticCurvePrivateKey,
+    names: tuple[x509.GeneralName, ...],
+    hours: int,
+    promised: bool,
+    usage: ObjectIdentifier,
+) -> x509.Certificate:
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours, minutes=1)
     plain = (
         x509.CertificateBuilder()
@@ -60,12 +82,14 @@ def _certificate(sigstore: Sigstore, key: ec.EllipticCurvePrivateKey, email: str
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(hours=1))
         .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(email)]), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
         .add_extension(x509.UnrecognizedExtension(_ISSUER, sigstore.issuer.url.encode()), critical=False)
     )
+    if not promised:
+        return plain.sign(authority_key, hashes.SHA256())
     before = plain.add_extension(x509.PrecertPoison(), critical=True).sign(authority_key, hashes.SHA256())
     chain = [base64.b64encode(each.public_bytes(serialization.Encoding.DER)).decode() for each in (before, authority)]
     said = sigstore.promises.promise(json.dumps({"chain": chain}).encode())
