@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 JOURNALS = ("durable", "buffered", "off")
+_IN_FILES = ("DATABASE_URL", "CIFT_MASTER_KEY")
 _SOCKET_PATH = 107
 """sun_path of unix(7), less its closing zero."""
 
@@ -27,7 +28,8 @@ class Settings:
     runtime: Path = Path("/tmp/cift/run")
     """CIFT_RUNTIME_DIR: sockets and locks (default: CIFT_DATA/run)."""
     database: str = "sqlite:////tmp/cift/read-model.sqlite"
-    """DATABASE_URL: sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME (default: SQLite in CIFT_DATA)."""
+    """DATABASE_URL: sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME (default: SQLite in CIFT_DATA).
+    DATABASE_URL_FILE names a file that holds it."""
     journal: str = "durable"
     """CIFT_JOURNAL: durable (fsync before acknowledgement), buffered (no fsync), off (nothing outlives the matcher)."""
     segment_bytes: int = 16 << 20
@@ -37,7 +39,8 @@ class Settings:
     keys: Path = Path("/tmp/cift/keys.json")
     """CIFT_KEYS: API keys, written by `cift keys` (default: keys.json in CIFT_DATA); without any, the demo account is open."""
     master_key: str = ""
-    """CIFT_MASTER_KEY: what API secrets are derived from, at least 32 characters (default: master.key in CIFT_DATA)."""
+    """CIFT_MASTER_KEY: what API secrets are derived from, at least 32 characters (default: master.key in CIFT_DATA).
+    CIFT_MASTER_KEY_FILE names a file that holds it."""
     rate: float = 500.0
     """CIFT_RATE: requests per second and key that are allowed in the long run; 0 for no limit."""
     burst: float = 1000.0
@@ -64,7 +67,7 @@ class Settings:
         Raises:
             SettingsError: a value cannot be used.
         """
-        env = os.environ if environ is None else environ
+        env = _with_files(os.environ if environ is None else environ)
         data = Path(env.get("CIFT_DATA") or cls.data).absolute()
         runtime = Path(env.get("CIFT_RUNTIME_DIR") or data / "run").absolute()
         if len(str(runtime / "matcher.sock").encode()) > _SOCKET_PATH:
@@ -117,6 +120,25 @@ def _database(url: str) -> str:
     if scheme in ("postgresql", "postgres") and urlsplit(url).hostname:
         return url
     raise SettingsError("DATABASE_URL: is neither sqlite:///PATH nor postgresql://USER:PASSWORD@HOST:PORT/NAME")
+
+
+def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment, with each secret that it names a file of: what Docker, Podman and Kubernetes mount."""
+    found = dict(env)
+    for name in _IN_FILES:
+        path = env.get(f"{name}_FILE", "")
+        if not path:
+            continue
+        if env.get(name):
+            raise SettingsError(f"{name} and {name}_FILE are both set; keep one of them")
+        try:
+            found[name] = Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "is no text"
+            raise SettingsError(f"{name}_FILE: {path}: {reason}; mount the secret there") from None
+        if not found[name]:
+            raise SettingsError(f"{name}_FILE: {path} is empty")
+    return found
 
 
 def _choice(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:

@@ -58,6 +58,7 @@ class Project:
     entrypoint: tuple[str, ...] = ("/usr/bin/tini", "--")
     healthcheck: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ("/tmp",)
+    volumes: tuple[str, ...] = ()
     probe: str = ""
     publish: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = field(default=())

@@ -54,4 +54,6 @@ def specification(
 def directories(project: Project) -> list[list[object]]:
     """The folders that the lowest layer must have, for the assembler: path, mode, owner, group."""
     places = sorted({"/tmp", *project.tmpfs})
-    return [[place, "1777" if place == "/tmp" else "0755", 0, 0] for place in places]
+    ours: list[list[object]] = [[place, "1777" if place == "/tmp" else "0755", 0, 0] for place in places]
+    # A new volume takes the owner of the folder that it is mounted on.
+    return [*ours, *([place, "0750", project.uid, project.uid] for place in sorted(project.volumes))]

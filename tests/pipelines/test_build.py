@@ -59,7 +59,9 @@ def test_another_project_is_built_and_answers_and_an_edit_makes_only_its_own_lay
     }
 
 
-def test_modules_below_src_go_to_the_application_folder_without_it_and_are_started_there(plain: Path, build: Build) -> None:
+def test_modules_below_src_go_to_the_application_folder_without_it_and_are_started_there(
+    plain: Path, build: Build
+) -> None:
     (plain / "src").mkdir()
     (plain / "hello").rename(plain / "src/hello")
     table = (plain / "pyproject.toml").read_text()

@@ -236,3 +236,33 @@ def test_an_ill_formed_policy_or_exception_stops_a_build_before_any_work(
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
     assert says in done.stderr and "start" not in done.stdout
     assert not (vulnerable / "dist").exists()
+
+
+def test_an_image_that_was_published_is_judged_by_the_advisories_of_today(
+    vulnerable: Path, build: Build, database: Path, tmp_path: Path
+) -> None:
+    assert build(vulnerable, "--no-run", "--no-scan", "--target", "distroless").returncode == 0
+
+    def rescan(image: str, where: Path | str) -> subprocess.CompletedProcess[str]:
+        words = (
+            "--engine",
+            "embedded",
+            "--project",
+            vulnerable,
+            "--output",
+            tmp_path / "out",
+            "--scan-database",
+            where,
+        )
+        program = [sys.executable, HERE / "pipelines/rescan.py", image, *words]
+        return subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
+
+    published = f"distroless={vulnerable}/dist/distroless"
+    found = rescan(published, database)
+    assert found.returncode == 1, found.stderr[-2000:]
+    assert found.stdout.startswith("fail\n") and f"{HOLE} (critical) in h11 0.14.0" in found.stdout
+    repeated = [sys.executable, HERE / "pipelines/gate.py", tmp_path / "out"]
+    assert subprocess.run(repeated, capture_output=True, check=False, timeout=60).returncode == 1
+    assert rescan(published, "none").returncode == 3
+    gone = rescan(f"distroless={vulnerable}/nothing", database)
+    assert gone.returncode == 2 and "\nrescan: " in gone.stderr
