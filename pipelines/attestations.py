@@ -32,8 +32,8 @@ def gate(dist: Path, accepted: str, now: datetime) -> dict[str, Any]:
     value = _json(path) if path.exists() else {"verdict": "incomplete", "reason": f"{path} is not there"}
     verdict = value.get("verdict")
     if path.exists():
-        judging.again(dist)
-        today = judge(replace(judging.inputs(dist), clock=now))
+        given, _ = judging.again(dist)
+        today = judge(replace(given, clock=now))
         if today.verdict != verdict:
             value, verdict = {**value, "reason": "; ".join(today.reasons)}, today.verdict
     if verdict == "pass":

@@ -47,9 +47,9 @@ exit codes: 0 pass, 1 fail, 3 incomplete, 2 the verdict cannot be repeated: it, 
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     try:
-        judged = verdict.again(options.dist)
+        given, judged = verdict.again(options.dist)
         if options.at:
-            judged = gate.judge(replace(verdict.inputs(options.dist), clock=clock(options.at)))
+            judged = gate.judge(replace(given, clock=clock(options.at)))
     except PipelineError as error:
         print(f"gate: {error}", file=sys.stderr)
         return 2

@@ -24,7 +24,7 @@ from registry.errors import RegistryError  # noqa: E402
 from registry.layout import Layout  # noqa: E402
 from registry.remote import Remote  # noqa: E402
 from sbom import statements  # noqa: E402
-from signing import attachment, keyless, legacy  # noqa: E402
+from signing import attachment, keyless, keys, legacy  # noqa: E402
 from signing.bundle import Bundle  # noqa: E402
 from signing.errors import SigningError  # noqa: E402
 
@@ -239,17 +239,17 @@ def _planned(
 def _signed(
     staged: Layout, about: Sequence[tuple[Manifest, statements.Statement]], who: signers.Signer
 ) -> list[Manifest]:
-    """Sign, except what this identity has signed already, in a release that was interrupted; all ends up in ``staged``.
+    """Sign, except what this identity, or key in a service, has signed already, in a release that was interrupted; all ends up in ``staged``.
 
     What another identity has signed is signed again: whose policy names only the second one finds its signatures too.
     """
     wanted = [(subject, said.predicate_type, statements.encode(said)) for subject, said in about]
     kept: dict[bytes, Bundle] = {}
-    # A key gives the same bytes again, so that only an identity's are kept.
-    if isinstance(who, keyless.KeylessSigner):
+    # A key at hand gives the same bytes again.
+    if not isinstance(who, keys.KeySigner):
         subjects = {each.digest for each, _ in about}
         there = [found.bundle for subject in subjects for found in attachment.find(staged, subject) if found.bundle]
-        kept = {each.envelope.payload: each for each in who.own([each for each in there if each.certificate])}
+        kept = {each.envelope.payload: each for each in who.own(there)}
     missing = [payload for _, _, payload in wanted if payload not in kept]
     bundles = {**kept, **dict(zip(missing, signers.sign_all(who, missing), strict=True))}
     return [attachment.attach(staged, subject, bundles[payload], kind) for subject, kind, payload in wanted]

@@ -75,48 +75,33 @@ def judged(
     return given, gate.document(given, gate.judge(given), scanner, made)
 
 
-def again(out: Path) -> gate.Verdict:
-    """The verdict in an output folder, judged again from its inputs and from the reports beside it.
+def again(out: Path) -> tuple[gate.Inputs, gate.Verdict]:
+    """The verdict in an output folder, judged again: from what, its findings read from the reports beside it, and to what.
 
     Raises:
         PipelineError: there is none, it is not what its inputs give, or a report is another or about another image.
     """
-    value, where = document(out), str(out / outputs.VERDICT)
-    try:
-        said = gate.repeated(value, where)
-    except ScanError as error:
-        raise PipelineError(str(error)) from None
-    found = gate.judge(inputs(out))
-    if (found.verdict, found.reasons) != (said.verdict, said.reasons):
-        raise PipelineError(
-            f"{where} says {said.verdict!r}, and the reports beside it give {found.verdict!r}; scan again"
-        )
-    return found
-
-
-def document(out: Path) -> dict[str, Any]:
-    """The verdict's document; raises PipelineError if it cannot be read."""
     place = out / outputs.VERDICT
     try:
-        return json_object(place.read_bytes(), place)
-    except OSError as error:
-        raise PipelineError(f"{place}: {error.strerror}") from None
-
-
-def inputs(out: Path) -> gate.Inputs:
-    """What the verdict in an output folder was judged from, its findings read again from the reports; errors as :func:`again`."""
-    where = str(out / outputs.VERDICT)
-    try:
-        given = gate.inputs(document(out), where)
+        value = json_object(place.read_bytes(), place)
+        said, given = gate.repeated(value, str(place)), gate.inputs(value, str(place))
         findings: list[report.Finding] = []
         for target, digest in given.reports.items():
             if digest:
                 findings += report.findings(_untouched(out, target, digest), target)
+    except OSError as error:
+        raise PipelineError(f"{place}: {error.strerror}") from None
     except ScanError as error:
         raise PipelineError(str(error)) from None
     if stray := set(given.findings) - set(findings):
-        raise PipelineError(f"{where} tells of {min(stray).id}, which no report holds")
-    return replace(given, findings=tuple(sorted(findings)))
+        raise PipelineError(f"{place} tells of {min(stray).id}, which no report holds")
+    given = replace(given, findings=tuple(sorted(findings)))
+    found = gate.judge(given)
+    if (found.verdict, found.reasons) != (said.verdict, said.reasons):
+        raise PipelineError(
+            f"{place} says {said.verdict!r}, and the reports beside it give {found.verdict!r}; scan again"
+        )
+    return given, found
 
 
 def _untouched(out: Path, target: str, digest: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import fnmatch
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ class KeylessSigner:
             raise SigningError(f"signing without a key failed: {kind}: {text[:400]}") from None
         return [bundles.parse(each.to_json().encode()) for each in made]
 
-    def own(self, made: list[Bundle]) -> list[Bundle]:
+    def own(self, made: Sequence[Bundle]) -> list[Bundle]:
         """Those bundles that hold, and are by the identity of this token: they need not be signed again.
 
         Names that Fulcio makes otherwise of a token (only e-mail, subject and GitHub's workflow are compared) are not

@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from signing import bundle, keys
 from signing.bundle import Bundle
 from signing.dsse import PAYLOAD_TYPE, Envelope, encoding
-from signing.errors import SigningError
+from signing.errors import SigningError, Untrusted
 
 SCHEMES = ("awskms://", "gcpkms://", "azurekms://", "hashivault://", "k8s://", "pkcs11:")
 _SECONDS = 120
@@ -44,6 +45,16 @@ class CosignSigner:
         public.verify(data, signature)
         return bundle.of_key(Envelope(statement, signature), public.hint)
 
+    def own(self, made: Sequence[Bundle]) -> list[Bundle]:
+        """Those bundles that this key has signed: they need not be signed again."""
+        public, found = self.public, []
+        for each in made:
+            if each.hint == public.hint:
+                with suppress(Untrusted):
+                    public.verify(each.envelope.signed, each.envelope.signature)
+                    found.append(each)
+        return found
+
     def raw(self, data: bytes) -> bytes:
         """The signature over bytes, as they are."""
         with tempfile.TemporaryDirectory(prefix="sign-") as folder:
@@ -52,12 +63,15 @@ class CosignSigner:
             flags = [
                 "--key",
                 self.reference,
-                "--tlog-upload=false",
                 "--yes",
+                "--tlog-upload=false",
                 "--b64=false",
                 "--output-signature",
                 str(out),
             ]
+            # cosign 3 asks a log and a timestamp authority, and writes a bundle, unless it is told not to.
+            if b"--use-signing-config" in self._run("sign-blob", "--help"):
+                flags += ["--use-signing-config=false", "--new-bundle-format=false"]
             self._run("sign-blob", *flags, str(file))
             return out.read_bytes()
 
@@ -70,6 +84,11 @@ class CosignSigner:
             raise SigningError(f"cosign {words[0]} did not run: {type(error).__name__}") from None
         if done.returncode:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
+            if lines and "unrecognized scheme" in lines[-1]:
+                raise SigningError(
+                    f"{self.reference}: {self.command[0]} was built without that service (Debian's cosign is); "
+                    "PIPELINES_COSIGN names another cosign"
+                )
             raise SigningError(f"cosign {words[0]} --key {self.reference} failed: {lines[-1] if lines else 'silently'}")
         return done.stdout
 

@@ -272,8 +272,8 @@ def test_a_key_in_a_service_that_cannot_be_reached_stops_a_release_before_anythi
     without = command("release", *given, **{**env, "PATH": "/nonexistent"})
     assert without.returncode == 1
     assert f"{reference} is reached through cosign, and there is no cosign on PATH" in without.stderr
-    vault = {"VAULT_ADDR": "http://127.0.0.1:9", "VAULT_TOKEN": "x"}
-    lost = command("release", *given, **env, **vault, PIPELINES_COSIGN=" ".join(program("cosign")))
+    # Debian's cosign knows some services and not others, and says so.
+    lost = command("release", *given, **env, PIPELINES_COSIGN=" ".join(program("cosign")))
     assert lost.returncode == 1
-    assert f"cosign public-key --key {reference} failed" in lost.stderr
+    assert f"{reference}: {program('cosign')[0]} was built without that service" in lost.stderr
     assert plain_registry.proxy.seen("/v2/k/ms") == []
