@@ -92,8 +92,10 @@ def verify(image: str, policy: policies.Policy, options: argparse.Namespace, now
         PolicyError: a key of the policy cannot be read.
         RegistryError: a part of the image is missing or corrupt.
         PipelineError: it could not be built again.
+        SigningError: a summary of that was asked for, and nobody can sign it.
     """
     trusted = collect.verifiers(policy)
+    who = _may_summarise(image, options) if options.summary else None
     with place.source(place.parse(image), places.settings(options)) as (source, name):
         graph = copy.graph(source, source.resolve(name))
         evidence = [collect.evidence(source, each, trusted, _recomputed(source, each)) for each in graph.manifests]
@@ -109,8 +111,8 @@ def verify(image: str, policy: policies.Policy, options: argparse.Namespace, now
             if options.rebuild:
                 known = replace(known, rebuilt=rebuild.digest(_provenance(known).predicate, options.rebuild))
             found[known.digest] = decide.decide(policy, known, now)
-            if options.summary and decide.passed(found[known.digest]):
-                _summarise(image, each, known, options, now)
+            if who and decide.passed(found[known.digest]):
+                _summarise(image, each, known, who, options, now)
     return {
         "image": image,
         "digest": str(graph.root.digest),
@@ -153,19 +155,38 @@ def _provenance(known: decide.Evidence) -> statements.Statement:
     return found[0]
 
 
+def _may_summarise(image: str, options: argparse.Namespace) -> signers.Signer:
+    """Who will sign the summary; asked before minutes of building.
+
+    Raises:
+        SigningError: there is nobody, or no place where it could be put.
+    """
+    where = place.parse(image)
+    if not isinstance(where, Reference) and place.is_tar(where.path):
+        raise SigningError(f"{where.path}: nothing can be put into a tar; give a layout folder or a registry")
+    return signers.signer(options)
+
+
 def _summarise(
-    image: str, manifest: Manifest, known: decide.Evidence, options: argparse.Namespace, now: datetime
+    image: str,
+    manifest: Manifest,
+    known: decide.Evidence,
+    who: signers.Signer,
+    options: argparse.Namespace,
+    now: datetime,
 ) -> None:
     """Sign that an image was rebuilt, and put it beside the image."""
+    where, digest = place.parse(image), Digest.parse(known.digest)
+    # Where this machine keeps its files is nobody's business.
+    resource = (
+        f"{where.repository}@{digest}" if isinstance(where, Reference) else f"pkg:oci/image@sha256%3A{digest.hex}"
+    )
     followed = statements.encode(_provenance(known))
-    said = summary.of_rebuild(known.digest, image, str(Digest.of(followed)), now)
-    bundle = signers.sign_all(signers.signer(options), [statements.encode(said)])[0]
-    where = place.parse(image)
+    said = summary.of_rebuild(known.digest, resource, str(Digest.of(followed)), now)
+    bundle = signers.sign_all(who, [statements.encode(said)])[0]
     if isinstance(where, Reference):
         with Remote(where.repository, places.settings(options)) as remote:
             attachment.attach(remote.for_writing(), manifest, bundle, said.predicate_type)
-    elif place.is_tar(where.path):
-        raise SigningError(f"{where.path}: nothing can be put into a tar; give a layout folder or a registry")
     else:
         attachment.attach(Layout(where.path), manifest, bundle, said.predicate_type)
 
