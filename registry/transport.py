@@ -170,7 +170,8 @@ class Transport:
     def stream(self, response: httpx.Response) -> Iterator[bytes]:
         """The body as it comes; raises Stuck when it comes slower than ``SLOWEST``."""
         began, size = time.monotonic(), 0
-        for part in response.iter_bytes(1 << 16):
+        # In parts as they arrive: parts of a size asked for are gathered first, and who drips is never looked at.
+        for part in response.iter_bytes():
             size += len(part)
             if time.monotonic() - began > self.patience.grace + size / SLOWEST:
                 raise Stuck(f"{size} bytes in {time.monotonic() - began:.0f} s")
