@@ -4,7 +4,8 @@
     archive debian trixie 20261121T091544Z release sha256:… index sha256:… amd64
     package NAME VERSION ARCHITECTURE ARCHIVE SIZE sha256:… PATH
 
-`write(parse(text))` is the text again, byte for byte. Further architectures add their lines to the same file.
+`write(parse(text))` is the text again, byte for byte. There is one file an architecture, so that what one image stands on
+is never mixed with what another does: `NAME.lock` of amd64, `NAME.arm64.lock` and so on.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from images.errors import ImageError
 
 SUITES = (("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security"))
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_STAMP = "%Y%m%dT%H%M%SZ"
 MAX_INRELEASE = 4 << 20
 MAX_PACKAGES = 512 << 20
 """Bytes of an index, unpacked; trixie's is 60 MB."""
@@ -46,9 +47,13 @@ _FIELDS = frozenset(
 
 @dataclass(frozen=True)
 class Signed:
-    """The content of a Release file: dates in UTC, and `files` by path as pairs of digest and size in bytes."""
+    """The content of a Release file: dates in UTC, and `files` by path as pairs of digest and size in bytes.
+
+    `suite` is the other name that the same suite has (`stable` of `trixie`).
+    """
 
     codename: str
+    suite: str
     date: datetime.datetime
     valid_until: datetime.datetime | None
     files: Mapping[str, tuple[Digest, int]]
@@ -115,7 +120,7 @@ def parse(text: str, name: str) -> Signed:
     if not files or "date" not in stanza:
         raise ImageError(f"{name}: this Release has no {'Date' if files else 'SHA256'} field")
     until = stanza.get("valid-until")
-    return Signed(stanza.get("codename", ""), _date(stanza["date"], name), _date(until, name) if until else None, files)
+    return Signed(stanza.get("codename", ""), stanza.get("suite", ""), _date(stanza["date"], name), _date(until, name) if until else None, files)
 
 
 def _date(text: str, name: str) -> datetime.datetime:
@@ -126,35 +131,75 @@ def _date(text: str, name: str) -> datetime.datetime:
     return when.astimezone(datetime.UTC) if when.tzinfo else when.replace(tzinfo=datetime.UTC)
 
 
-def check(signed: Signed, suite: str, now: datetime.datetime, name: str) -> None:
-    """Refuse (ImageError) a release of another suite, one from the future, or one past its Valid-Until."""
+def check(signed: Signed, suite: str, now: datetime.datetime, name: str, expired: bool = False) -> None:
+    """Refuse (ImageError) a release of another suite, one from the future, or (unless `expired`) past its Valid-Until."""
     if signed.codename != suite:
         raise ImageError(f"{name}: this is {signed.codename!r}, not {suite!r}; the mirror mixes suites")
     if signed.date > now + datetime.timedelta(days=1):
         raise ImageError(f"{name}: dated {signed.date:%Y-%m-%d %H:%M}, in the future; check this machine's clock")
-    if signed.valid_until is not None and signed.valid_until < now:
+    if signed.valid_until is not None and signed.valid_until < now and not expired:
         raise ImageError(
-            f"{name}: expired on {signed.valid_until:%Y-%m-%d %H:%M} (Valid-Until); the mirror is stale, use another"
+            f"{name}: expired on {signed.valid_until:%Y-%m-%d %H:%M} (Valid-Until); the mirror is stale, use another, or take it as it is with --expired"
         )
 
 
+class Unmatched(ImageError):
+    """No mirror has the index that a Release signs."""
+
+
 def fetch(
-    archive: str, suite: str, architecture: str, mirrors: Mirrors, keys: Path, now: datetime.datetime
+    archive: str,
+    suite: str,
+    architecture: str,
+    mirrors: Mirrors,
+    keys: Path,
+    now: datetime.datetime,
+    expired: bool = False,
 ) -> tuple[Index, list[Candidate]]:
-    """The current release of a suite and the candidates of its main component; everything is verified."""
-    stamp = now.strftime("%Y%m%dT%H%M%SZ")
-    name = f"{archive} {suite}"
-    inrelease = _first(mirrors.url(archive, f"dists/{suite}/InRelease", stamp), MAX_INRELEASE)
+    """The current release of a suite and the candidates of its main component; everything is verified.
+
+    A mirror in the middle of an update can have the Release of one day and an index of another. Such an index is refused
+    and asked for by its hash. If that is not there either, the Release under the suite's other name is read, which can be
+    the one before; its index has to be the one that it signs all the same.
+
+    Raises:
+        Unmatched: no Release of the suite signs an index that can be had.
+        ImageError: a signature, a date or a name is not what it has to be, or nothing can be had.
+    """
+    refused: list[str] = []
+    names = [suite]
+    for called in names:
+        try:
+            signed, digest = _signed(archive, called, suite, mirrors, keys, now, expired)
+        except ImageError as error:
+            if not refused:
+                raise
+            raise Unmatched("; and ".join([*refused, str(error)])) from None
+        path = f"main/binary-{architecture}/Packages.xz"
+        name = f"{archive} {suite}"
+        if path not in signed.files:
+            raise ImageError(f"{name}: the Release lists no {path}; is {architecture} an architecture of this suite?")
+        try:
+            packed = _index(archive, called, path, *signed.files[path], mirrors, now.strftime(_STAMP))
+        except Unmatched as error:
+            refused.append(str(error))
+            if signed.suite not in ("", *names):
+                names.append(signed.suite)
+            continue
+        release = Index(archive, suite, signed.date.strftime(_STAMP), digest, signed.files[path][0].hex, architecture)
+        return release, list(candidates(_unxz(packed, name), archive, f"{name} {path}"))
+    raise Unmatched("; and ".join(refused) + "; nothing of it is used: try again later, or set DEBIAN_MIRROR to another")
+
+
+def _signed(
+    archive: str, called: str, suite: str, mirrors: Mirrors, keys: Path, now: datetime.datetime, expired: bool
+) -> tuple[Signed, str]:
+    """A Release whose signature and dates are good, and the SHA-256 of its InRelease in hex."""
+    name = f"{archive} {called}"
+    inrelease = _first(mirrors.url(archive, f"dists/{called}/InRelease", now.strftime(_STAMP)), MAX_INRELEASE)
     signed = parse(verify(inrelease, keys, name), name)
-    check(signed, suite, now, name)
-    path = f"main/binary-{architecture}/Packages.xz"
-    if path not in signed.files:
-        raise ImageError(f"{name}: the Release lists no {path}; is {architecture} an architecture of this suite?")
-    digest, size = signed.files[path]
-    packed = _index(archive, suite, path, digest, size, mirrors, stamp)
-    taken = signed.date.strftime("%Y%m%dT%H%M%SZ")
-    release = Index(archive, suite, taken, Digest.of(inrelease).hex, digest.hex, architecture)
-    return release, list(candidates(_unxz(packed, name), archive, f"{name} {path}"))
+    check(signed, suite, now, name, expired)
+    return signed, Digest.of(inrelease).hex
 
 
 def _first(urls: list[str], limit: int) -> bytes:
@@ -182,7 +227,7 @@ def _index(archive: str, suite: str, path: str, digest: Digest, size: int, mirro
             if found == digest and len(data) == size:
                 return data
             reasons.append(f"{url}: {found}, {len(data)} bytes; the signed Release says {digest}, {size} bytes")
-    raise ImageError(f"{archive} {suite}: no index that matches its signed Release: " + "; ".join(reasons))
+    raise Unmatched(f"{archive} {suite}: no index that matches its signed Release: " + "; ".join(reasons))
 
 
 def _unxz(data: bytes, name: str) -> str:

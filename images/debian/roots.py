@@ -8,16 +8,27 @@ from pathlib import Path
 
 from images.errors import ImageError
 
-_KEYS = {"packages", "without"}
+_KEYS = {"packages", "without", "architectures"}
+ARCHITECTURE = "amd64"
+"""That of a root whose table names none: the roots that builds run in, and the first of those that images stand on."""
 
 
 @dataclass(frozen=True)
 class Root:
-    """What a root wants; `without` names packages that count as present and are never taken."""
+    """What a root wants; `without` names packages that count as present and are never taken.
+
+    There is one lock an architecture (Debian's names).
+    """
 
     name: str
     packages: tuple[str, ...]
     without: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = (ARCHITECTURE,)
+
+
+def lock_name(root: str, architecture: str = ARCHITECTURE) -> str:
+    """The name of a root's lock, without its folder and `.lock`."""
+    return root if architecture == ARCHITECTURE else f"{root}.{architecture}"
 
 
 def read(path: Path) -> dict[str, Root]:
@@ -44,4 +55,4 @@ def _root(name: str, value: object, where: str) -> Root:
         lists[key] = tuple(found)
     if not lists["packages"]:
         raise ImageError(f"{where}: no packages")
-    return Root(name, lists["packages"], lists["without"])
+    return Root(name, lists["packages"], lists["without"], lists["architectures"] or (ARCHITECTURE,))

@@ -44,28 +44,42 @@ def refuse_rollback(old: locks.Lock | None, new: Sequence[Index]) -> None:
                 )
 
 
-def update(bases: Path, architecture: str, only: Sequence[str], now: datetime.datetime) -> Iterator[str]:
-    """Renew the locks below `bases` and yield lines of what changed; none is written unless all could be resolved."""
+def update(
+    bases: Path, architectures: Sequence[str], only: Sequence[str], now: datetime.datetime, expired: bool = False
+) -> Iterator[str]:
+    """Renew the locks below `bases` and yield lines of what changed; none is written unless all could be resolved.
+
+    `architectures` and `only` (names of roots) choose among the locks; without any, all are renewed.
+    """
     wanted = roots.read(bases / "roots.toml")
     for name in only:
         if name not in wanted:
             raise ImageError(f"{bases / 'roots.toml'}: no root {name!r}; there are {', '.join(wanted)}")
-    source, keys = mirrors(os.environ), release.keyring(os.environ)
-    indexes: list[Index] = []
-    candidates: list[Candidate] = []
-    for archive, suite in release.SUITES:
-        index, offered = release.fetch(archive, suite, architecture, source, keys, now)
-        indexes.append(index)
-        candidates += offered
-        yield f"lock: {archive} {suite} {index.timestamp}, {len(offered)} packages, signature good"
-    universe = Universe(candidates, architecture)
+    chosen = [wanted[name] for name in only or sorted(wanted)]
+    known = dict.fromkeys(each for root in chosen for each in root.architectures)
+    for each in architectures:
+        if each not in known:
+            raise ImageError(f"no root is wanted for architecture {each!r}; known are {', '.join(known)}")
     written: list[tuple[Path, locks.Lock | None, locks.Lock]] = []
-    for name in only or sorted(wanted):
-        path = bases / f"{name}.lock"
-        old = locks.read(path) if path.exists() else None
-        refuse_rollback(old, indexes)
-        packages = resolve(universe, wanted[name].packages, wanted[name].without)
-        written.append((path, old, locks.Lock(name, tuple(sorted(indexes)), packages)))
+    for architecture in architectures or known:
+        indexes: list[Index] = []
+        candidates: list[Candidate] = []
+        for archive, suite in release.SUITES:
+            index, offered = release.fetch(
+                archive, suite, architecture, mirrors(os.environ), release.keyring(os.environ), now, expired
+            )
+            indexes.append(index)
+            candidates += offered
+            yield f"lock: {archive} {suite} {architecture} {index.timestamp}, {len(offered)} packages, signature good"
+        universe = Universe(candidates, architecture)
+        for root in chosen:
+            if architecture in root.architectures:
+                name = roots.lock_name(root.name, architecture)
+                path = bases / f"{name}.lock"
+                old = locks.read(path) if path.exists() else None
+                refuse_rollback(old, indexes)
+                packages = resolve(universe, root.packages, root.without)
+                written.append((path, old, locks.Lock(name, tuple(sorted(indexes)), packages)))
     for path, old, new in written:
         staged = path.with_suffix(f".{os.getpid()}")
         staged.write_text(locks.write(new), encoding="utf-8")
@@ -77,11 +91,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command: 0 when all locks were written, 1 with the reason on standard error otherwise."""
     parser = argparse.ArgumentParser(prog="python -m images.debian.update", description=__doc__)
     parser.add_argument("--bases", type=Path, default=Path(__file__).parents[2] / "bases", help="folder of the locks")
-    parser.add_argument("--architecture", default="amd64", help="Debian architecture (default: amd64)")
+    parser.add_argument("--architecture", action="append", default=[], help="only this one, as Debian names it (default: all)")
     parser.add_argument("--root", action="append", default=[], help="only this root (default: all)")
+    parser.add_argument(
+        "--expired",
+        action="store_true",
+        help="take a signed Release that is past its Valid-Until, where a mirror has nothing newer that fits together; the lock "
+        "tells its date, and a policy of `verify` can refuse its age",
+    )
     options = parser.parse_args(argv)
+    now = datetime.datetime.now(datetime.UTC)
     try:
-        for line in update(options.bases, options.architecture, options.root, datetime.datetime.now(datetime.UTC)):
+        for line in update(options.bases, options.architecture, options.root, now, options.expired):
             print(line, flush=True)
     except ImageError as error:
         print(f"lock: {error}", file=sys.stderr)

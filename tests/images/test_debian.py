@@ -5,18 +5,17 @@ from __future__ import annotations
 import datetime
 import hashlib
 import io
-import lzma
-import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from images.debian import deb, fetch, http, lock, release, update, version
+from images.debian import deb, fetch, lock, release, update, version
+from images.debian import http as downloads
 from images.debian.mirror import Mirrors, mirrors
 from images.debian.resolve import Universe, resolve
 from images.errors import ImageError
+from tests.parts.archive import PACKAGES, release_text, sign
 
 BASES = Path(__file__).parents[2] / "bases"
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
@@ -131,10 +130,10 @@ def serve(monkeypatch: pytest.MonkeyPatch, pages: dict[str, bytes]) -> None:
 
     def once(url: str, target: io.BytesIO, limit: int) -> int:
         if url not in pages:
-            raise http.Absent(f"{url}: not there (HTTP 404)")
+            raise downloads.Absent(f"{url}: not there (HTTP 404)")
         return target.write(pages[url])
 
-    monkeypatch.setattr(http, "_once", once)
+    monkeypatch.setattr(downloads, "_once", once)
 
 
 ARCHIVE = Mirrors((("debian", "http://mirror.example/debian"),))
@@ -189,51 +188,6 @@ def test_the_security_mirror_is_derived_and_none_at_all_says_what_to_set(tmp_pat
     ]
     with pytest.raises(ImageError, match=r"DEBIAN_MIRROR.*DEBIAN_SNAPSHOT"):
         mirrors({}, tmp_path)
-
-
-PACKAGES = lzma.compress(
-    f"Package: aa\nVersion: 1\nArchitecture: amd64\nSize: 1\nSHA256: {HASH}\nFilename: p/a.deb\n".encode()
-)
-
-
-def release_text(
-    packages: bytes = PACKAGES, codename: str = "trixie", until: str = "Sat, 10 Jan 2026 00:00:00 UTC"
-) -> str:
-    digest = hashlib.sha256(packages).hexdigest()
-    return (
-        f"Codename: {codename}\nDate: Thu, 01 Jan 2026 00:00:00 UTC\nValid-Until: {until}\nSHA256:\n"
-        f" {digest} {len(packages)} main/binary-amd64/Packages.xz\n"
-    )
-
-
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A throwaway GnuPG home and the keyring of its one key."""
-    if not shutil.which("gpg") or not shutil.which("gpgv"):
-        pytest.skip("gpg and gpgv are not here, so no signature can be made")
-    home = tmp_path_factory.mktemp("gpg")
-    home.chmod(0o700)
-    base = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"]
-    subprocess.run([*base, "--quick-generate-key", "test", "ed25519", "sign", "never"], check=True, capture_output=True)
-    ring = home / "ring.gpg"
-    ring.write_bytes(subprocess.run([*base, "--export"], check=True, capture_output=True).stdout)
-    return home, ring
-
-
-def sign(home: Path, text: str) -> bytes:
-    command = [
-        "gpg",
-        "--homedir",
-        str(home),
-        "--batch",
-        "--quiet",
-        "--passphrase",
-        "",
-        "--pinentry-mode",
-        "loopback",
-        "--clearsign",
-    ]
-    return subprocess.run(command, input=text.encode(), check=True, capture_output=True).stdout
 
 
 def get(
