@@ -1,7 +1,7 @@
 """A layer as a pure function of a tree and a policy: sorted names, fixed owner and times, modes by one rule.
 
-Tar is ustar with pax records only where a name or link does not fit (Python's ``PAX_FORMAT``); gzip is zlib's at level
-6 without name or time. Which zlib that is, is fixed by the locked base that this runs in.
+Tar is ustar with pax records only where a name or link does not fit (Python's ``PAX_FORMAT``); gzip is zlib's, at level
+6 unless the layer says another, without name or time. Which zlib that is, is fixed by the locked base that this runs in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LayerSpec:
     """A tree to be a layer: ``prefix`` is where it lands, ``directories`` have a mode and owner of their own.
 
     ``mtime`` (seconds since 1970) is the time of each entry. It is not the commit's: else every commit would
-    rewrite every layer, and what an engine does to the times of files would show.
+    rewrite every layer, and what an engine does to the times of files would show. ``level`` is gzip's, 1 to 9.
     """
 
     name: str
@@ -39,6 +39,7 @@ class LayerSpec:
     exclude: tuple[str, ...] = ()
     directories: tuple[tuple[str, int, int, int], ...] = ()
     mtime: int = 0
+    level: int = LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ class Layer:
 class _Gzip:
     """A gzip stream with no time, name or system in its header, that knows its digests."""
 
-    def __init__(self, target: IO[bytes]) -> None:
+    def __init__(self, target: IO[bytes], level: int) -> None:
         self._target = target
-        self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
         self.compressed, self.plain = hashlib.sha256(), hashlib.sha256()
         self.size = self.length = self._crc = 0
         self._emit(_GZIP_HEADER)
@@ -103,11 +104,13 @@ def write_layer(spec: LayerSpec, target: Path) -> Layer:
     Raises:
         ImageError: the source is missing, or holds a thing that is no file, link or directory, or a whiteout's name.
     """
+    if spec.level not in range(1, 10):
+        raise ImageError(f"layer {spec.name}: level {spec.level} is none of gzip's, 1 to 9")
     if not spec.source.is_dir():
         raise ImageError(f"layer {spec.name}: source {spec.source} is not a directory")
     files = 0
     with target.open("wb") as raw:
-        out = _Gzip(raw)
+        out = _Gzip(raw, spec.level)
         with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 20) as tar:  # type: ignore[call-overload]
             done: set[str] = set()
             prefix = spec.prefix.strip("/")

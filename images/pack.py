@@ -15,10 +15,10 @@ from typing import Any
 
 from images.digest import Digest
 from images.errors import ImageError
-from images.layer import Layer, LayerSpec, write_layer
+from images.layer import LEVEL, Layer, LayerSpec, write_layer
 from images.packages import packages
 
-KEYS = {"name", "source", "prefix", "uid", "gid", "exclude", "directories", "mtime"}
+KEYS = {"name", "source", "prefix", "uid", "gid", "exclude", "directories", "mtime", "level"}
 BLOBS, RECORD = "blobs/sha256", "layer.json"
 
 
@@ -43,6 +43,7 @@ def pack(described: dict[str, Any], blobs: Path) -> dict[str, Any]:
         tuple(described.get("exclude", ())),
         tuple((path, int(mode, 8), uid, gid) for path, mode, uid, gid in described.get("directories", ())),
         int(described.get("mtime", 0)),
+        int(described.get("level", LEVEL)),
     )
     staged = blobs / f".{Digest.of(spec.name.encode()).hex}"
     layer = write_layer(spec, staged)

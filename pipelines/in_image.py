@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import tarfile
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +17,11 @@ from pipelines.errors import PipelineError  # noqa: E402
 from pipelines.progress import Progress  # noqa: E402
 
 _PROJECT, _OUT = "/project", "/out"
+_READER = ["__init__.py", "compare.py", "digest.py", "errors.py", "unpack.py"]
+_UNPACK = (
+    "PYTHONPATH=/opt python3 -c 'from pathlib import Path; from images.unpack import unpack; "
+    'unpack(Path("/layout"), Path("/root-of-image"))\''
+)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -63,37 +66,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _run(project: config.Project, options: argparse.Namespace, engine: str) -> str:
     from dagger import dag
 
-    from pipelines.inputs import project_source
+    from pipelines import inputs
+    from pipelines.stages.bases import STAGE, builder, root, script
 
     files = source.read(project.root, options.output.absolute()).files
-    with tempfile.TemporaryDirectory(prefix="image-") as folder, Progress(knows_cache=engine == "embedded") as progress:
-        archive = Path(folder) / "image.tar"
-        with tarfile.open(archive, "w") as tar:
-            for path in sorted(options.image.iterdir()):
-                tar.add(path, path.name, filter=_plain)
+    with Progress(knows_cache=engine == "embedded") as progress:
         async with session.session(engine, progress.on_event):
+            with progress.stage("python base"):
+                base = await root(inputs.seed(), inputs.downloads("python-builder"), "python base")
             with progress.stage("in image"):
+                layout = dag.host().directory(str(options.image.absolute()))
+                reader = dag.host().directory(str(HERE / "images"), include=_READER)
+                unpacked = (
+                    builder(base, "in image")
+                    .with_mounted_directory("/layout", layout)
+                    .with_mounted_directory("/opt/images", reader)
+                    .with_exec(script(_UNPACK))
+                )
                 done = (
                     dag.container()
-                    .import_(dag.host().directory(folder, include=[archive.name]).file(archive.name))
-                    .with_user("root")
-                    .with_env_variable("PIPELINES_STAGE", "in image")
-                    .with_env_variable("PIPELINES_NETWORK", "none")
+                    .with_rootfs(unpacked.directory("/root-of-image"))
+                    .with_env_variable(STAGE, "in image")
+                    .with_env_variable("PATH", "/usr/local/bin:/usr/bin:/bin")
                     .with_env_variable("PYTHONHASHSEED", "0")
-                    .with_mounted_directory(_PROJECT, project_source(project.root, files))
+                    # The embedded engine takes the network away.
+                    .with_env_variable("PIPELINES_NETWORK", "none")
+                    .with_mounted_directory(_PROJECT, inputs.project_source(project.root, files))
                     .with_workdir(_PROJECT)
-                    .with_new_file(f"{_OUT}/.keep", "")
+                    .with_directory(_OUT, dag.directory())
                     .with_exec(list(options.command))
                 )
                 said = await done.stdout()
-                await done.directory(_OUT).without_file(".keep").export(str(options.output.absolute()))
+                await done.directory(_OUT).export(str(options.output.absolute()))
     return said
-
-
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same archive of the same layout: without times and owners."""
-    info.mtime, info.uid, info.gid, info.uname, info.gname = 0, 0, 0, "", ""
-    return info
 
 
 if __name__ == "__main__":

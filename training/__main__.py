@@ -16,7 +16,8 @@ from cift.domain.instruments import INSTRUMENTS
 from training import samples
 
 HERE = Path(__file__).resolve().parent.parent
-TRAINED_ON, HELD_OUT = range(1, 9), range(101, 104)
+#: Seeds of markets: to learn from, to decide by when to stop (and, once, by which horizon), and to tell how good it is.
+TRAINED_ON, DECIDED_BY, HELD_OUT = range(1, 11), range(201, 203), range(101, 104)
 TURNS = 600
 #: Before torch is imported: which code it chooses, and how many threads, would otherwise depend on the machine.
 _EVERYWHERE_THE_SAME = {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"}
@@ -38,10 +39,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"training: {error.name} is not installed here; make train runs this where it is", file=sys.stderr)
         return 1
     turns, epochs = (60, 20) if options.quick else (TURNS, model.EPOCHS)
-    seeds = (TRAINED_ON[:1], HELD_OUT[:1]) if options.quick else (TRAINED_ON, HELD_OUT)
-    learned, unseen = (samples.market(INSTRUMENTS.values(), chosen, turns) for chosen in seeds)
+    seeds = [chosen[:1] if options.quick else chosen for chosen in (TRAINED_ON, DECIDED_BY, HELD_OUT)]
+    learned, decided, unseen = (samples.market(INSTRUMENTS.values(), chosen, turns) for chosen in seeds)
     print(f"{len(learned.features)} samples to learn from, {len(unseen.features)} held out", flush=True)
-    tensors = model.trained(learned, epochs)
+    tensors = model.trained(learned, decided, epochs)
     scores = model.scored(tensors, learned, unseen)
     for name, value in scores.items():
         print(f"{name:48} {value:.4f}")

@@ -39,7 +39,7 @@ def _component(weights: bytes, scores: Mapping[str, float], learned: Samples, un
                         "type": "dataset",
                         "name": "simulated markets",
                         "description": f"{len(learned.features)} samples of markets that this service's matching core made of "
-                        f"its own simulator's orders (training/tape.py), {EPOCHS} passes; {len(unseen.features)} samples of "
+                        f"its own simulator's orders (training/tape.py), at most {EPOCHS} passes; {len(unseen.features)} samples of "
                         "markets with other seeds were held out for the metrics. No data of people, no real market.",
                     }
                 ],

@@ -18,7 +18,7 @@ from cift.domain.records import Event, EventKind, Side
 
 WINDOW = 50
 """Steps that the features look back on."""
-HORIZON = 50
+HORIZON = 10
 """Steps that the forecast looks ahead."""
 FEATURES = (
     *("spread", "imbalance_1", "imbalance_5", "microprice", "flow_5", "flow_20", "flow_50"),

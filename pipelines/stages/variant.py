@@ -20,6 +20,8 @@ _CHOSEN = (
     'if [ -e "$found" ] && [ ! -e "${found%%/*}/lib$name.so.3" ]; '
     'then ln -s "$name/lib$name.so.3" "${found%%/*}/lib$name.so.3"; fi; done; done'
 )
+#: gzip's, for distributions: of libraries of gigabytes a third of the time counts for more than a twentieth of the size.
+_LEVEL = 1
 _DEBIAN_PYTHON = "/usr/lib/python3"
 
 
@@ -34,7 +36,7 @@ async def installed(
     made: dict[str, dagger.Directory] = {}
 
     async def one(name: str, text: str) -> None:
-        made[name] = await layered(packer(base, assembler, {"name": name}, STAGE), text, network).sync()
+        made[name] = await layered(packer(base, assembler, {"name": name, "level": _LEVEL}, STAGE), text, network).sync()
 
     async with anyio.create_task_group() as group:
         for name, text in requirements.items():
