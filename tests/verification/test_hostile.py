@@ -245,13 +245,17 @@ def _other_root(value: dict[str, Any]) -> Callable[[Attack], None]:
         path = a.layout.folder / "blobs/sha256" / content.Digest.of(data).hex
         path.write_bytes(data)
         entry = {"mediaType": a.root.media_type, "digest": f"sha256:{path.name}", "size": len(data)}
-        a.index(lambda v: v.update(manifests=[entry, *(e for e in v["manifests"] if e["digest"] != str(a.root.digest))]))
+        a.index(
+            lambda v: v.update(manifests=[entry, *(e for e in v["manifests"] if e["digest"] != str(a.root.digest))])
+        )
 
     return spoil
 
 
 def _index_around(a: Attack) -> None:
-    made = content.manifest(encode({"schemaVersion": 2, "mediaType": content.INDEX, "manifests": [a.root.descriptor.to_json()]}))
+    made = content.manifest(
+        encode({"schemaVersion": 2, "mediaType": content.INDEX, "manifests": [a.root.descriptor.to_json()]})
+    )
     a.layout.put_manifest(made)
     a.index(lambda v: v.update(manifests=[e for e in v["manifests"] if e["digest"] != str(a.root.digest)]))
     a.layout.tag("", made)
