@@ -57,6 +57,8 @@ class Settings:
     """CIFT_MAX_BODY: bytes of a request's body."""
     forecast: str = "auto"
     """CIFT_FORECAST: auto (where torch and safetensors are installed), off."""
+    drain: float = 0.5
+    """CIFT_DRAIN: seconds that a worker which was told to end goes on answering, while it asks its clients to leave."""
     log_level: str = "info"
     """CIFT_LOG_LEVEL: debug, info, warning or error."""
 
@@ -92,6 +94,7 @@ class Settings:
             collar=_number(env, "CIFT_COLLAR", cls.collar),
             max_body=int(_number(env, "CIFT_MAX_BODY", cls.max_body, least=1024)),
             forecast=_choice(env, "CIFT_FORECAST", cls.forecast, ("auto", "off")),
+            drain=_number(env, "CIFT_DRAIN", cls.drain),
             log_level=_choice(env, "CIFT_LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
         )
 

@@ -9,6 +9,7 @@ A frame is: bytes of the body (4) · kind (1) · number of the request (4) · bo
     RECORDS   matcher to worker: packed orders of the ledger, end to end
     FOLLOW    worker to matcher: every batch from now on, please; answered by ANSWER with the sequence so far
     BATCH     matcher to follower: bytes of records (4) · journal records · the core's events
+    GOODBYE   worker to matcher: this worker ends, and not by accident
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ RESULT = struct.Struct("<BBHI")
 LENGTH = struct.Struct("<I")
 MAX_BODY = 64 << 20
 
-COMMANDS, RESULTS, QUERY, ANSWER, RECORDS, FOLLOW, BATCH = range(1, 8)
+COMMANDS, RESULTS, QUERY, ANSWER, RECORDS, FOLLOW, BATCH, GOODBYE = range(1, 9)
 
 APPLIED, DUPLICATE, REFUSED, UNKNOWN_ORDER, NOT_JOURNALED, JOURNAL_UNSURE = range(1, 7)
 

@@ -47,6 +47,17 @@ class Guard:
                 )
             )
 
+    def runs(self) -> bool:
+        """Whether the program runs, whoever has started it."""
+        try:
+            with self._lock.open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
     async def watch(self) -> None:
         """Ensure it for as long as this worker lives."""
         while True:

@@ -40,8 +40,10 @@ def arguments() -> argparse.ArgumentParser:
 
     serve = verbs.add_parser("serve", help="run the venue (uvicorn; configuration by environment)")
     serve.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
-    serve.add_argument("--workers", type=int, default=4, help="processes over one book (default: %(default)s)")
+    serve.add_argument("--port", type=_whole(1, 65535), default=8000, help="port (default: %(default)s)")
+    serve.add_argument(
+        "--workers", type=_whole(1, 256), default=4, help="processes over one book (default: %(default)s)"
+    )
     serve.add_argument("--print", action="store_true", help="print the configuration, secrets redacted, and end")
     serve.set_defaults(run=_serve)
 
@@ -91,10 +93,12 @@ def _add_clients(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "on the venue's machine the figures are a lower bound. Start the venue with CIFT_RATE=0, or its rate limit is met.",
     )
     bench.add_argument("--symbol", default="CIFT-USD", choices=list(INSTRUMENTS), help="default: %(default)s")
-    bench.add_argument("--clients", type=_count, default=16, help="REST clients (default: %(default)s)")
+    bench.add_argument("--clients", type=_whole(0, 10_000), default=16, help="REST clients (default: %(default)s)")
     bench.add_argument("--seconds", type=_positive, default=10.0, help="how long (default: %(default)g)")
-    bench.add_argument("--websockets", type=_count, default=0, help="listeners to book and trades (default: none)")
-    bench.add_argument("--slow", type=_count, default=0, help="how many of them do not read (default: none)")
+    bench.add_argument(
+        "--websockets", type=_whole(0, 10_000), default=0, help="listeners to book and trades (default: none)"
+    )
+    bench.add_argument("--slow", type=_whole(0, 10_000), default=0, help="how many of them do not read (default: none)")
     bench.add_argument("--json", action="store_true", help="print JSON")
     bench.set_defaults(run=_bench)
     for client in (simulate, bench):
@@ -103,16 +107,21 @@ def _add_clients(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e7:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number below 10 million")
     return value
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 10_000:
-        raise ValueError
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def value(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
     return value
 
 
@@ -134,6 +143,7 @@ def _serve(options: argparse.Namespace) -> int:
         print(json.dumps(settings.redacted(), indent=1))
         return 0
     words = ["--host", options.host, "--port", str(options.port), "--workers", str(options.workers), "--no-access-log"]
+    words += ["--timeout-graceful-shutdown", "8"]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "cift.uvicorn", "cift.api.main:app", *words])
 

@@ -76,3 +76,18 @@ def test_the_bench_tells_what_its_clients_met(launch: Callable[..., Service]) ->
 def test_a_percentile_is_the_value_of_its_rank() -> None:
     assert percentile([float(n) for n in range(1, 101)], 0.99) == 99
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2 and percentile([], 0.5) == 0 and percentile([1.0], 0.999) == 1
+
+
+def test_what_cannot_be_run_as_it_is_configured_is_one_line() -> None:
+    for wrong, word in (({"CIFT_RATE": "many"}, "CIFT_RATE"), ({"CIFT_DATA": "/proc/none"}, "/proc/none")):
+        for words in (["cift.uvicorn", "cift.api.main:app", "--port", "1"], ["cift", "serve"]):
+            done = subprocess.run(
+                [sys.executable, "-m", *words],
+                cwd=HERE,
+                env={**os.environ, **wrong},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == 1 and word in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
