@@ -19,5 +19,9 @@ class OutcomeUnknown(CiftError):
     """The matcher died while it held the request: its client order id tells what became of it."""
 
 
+class Misconfigured(CiftError):
+    """What the operator has given cannot be used; requests are refused until it is mended."""
+
+
 class Corrupt(CiftError):
     """A journal or snapshot whose bytes are not what was written; the message has file and offset."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 import time
+from contextlib import suppress
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -17,6 +19,9 @@ from cift.logs import request_id
 
 log = logging.getLogger("cift.api")
 _ID = re.compile(rb"[A-Za-z0-9_.\-]{1,64}\Z")
+_LINGER_BYTES = 32 << 20
+_LINGER_SECONDS = 5.0
+"""What of a body is read on after its request was refused."""
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -42,23 +47,38 @@ class Edge:
         token = request_id.set(request)
         began, status, started, received = time.perf_counter(), 500, False, 0
 
+        length = given.get(b"content-length", b"0")
+        more = length != b"0" or b"transfer-encoding" in given
+
         async def limited() -> Message:
-            nonlocal received
+            nonlocal received, more
             message = await receive()
             received += len(message.get("body", b""))
+            more = message.get("more_body", False)
             if received > self._max_body:
                 raise HTTPException(413, self._too_large)  # the one kind that FastAPI lets through from a body
             return message
+
+        async def rest() -> None:
+            """Read on what nobody wants: a connection that is closed on a client that still sends is reset, its answer lost."""
+            nonlocal received, more
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_SECONDS):
+                    while more and received < _LINGER_BYTES:
+                        message = await receive()
+                        received += len(message.get("body", b""))
+                        more = message.get("more_body", False)
 
         async def marked(message: Message) -> None:
             nonlocal status, started
             if message["type"] == "http.response.start":
                 status, started = message["status"], True
                 message["headers"] = [*message["headers"], (b"x-request-id", request.encode()), *_SECURITY]
+            elif more and not message.get("more_body", False) and b"expect" not in given:
+                await rest()
             await send(message)
 
         try:
-            length = given.get(b"content-length", b"0")
             if length.isdigit() and int(length) > self._max_body:
                 await self._answer(413, "content-too-large", self._too_large, scope, marked, started)
             else:

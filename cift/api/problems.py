@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from cift.api import render
 from cift.api.schemas import Problem
-from cift.errors import CiftError, InvalidInput, OutcomeUnknown, Unavailable
+from cift.errors import CiftError, InvalidInput, Misconfigured, OutcomeUnknown, Unavailable
 from cift.logs import request_id
 from cift.ports.access import Allowance
 from cift.use_cases.access import Forbidden, TooMany, Unauthenticated
@@ -37,6 +37,7 @@ _KINDS: tuple[tuple[type[CiftError], int, str], ...] = (
     (OutcomeUnknown, 503, "outcome-unknown"),
     (Unavailable, 503, "unavailable"),
     (ForecastsOff, 404, "forecasts-off"),
+    (Misconfigured, 503, "unavailable"),
 )
 _TITLES = {
     "invalid-input": "A value cannot be used",
@@ -51,12 +52,22 @@ _TITLES = {
 }
 
 
+def _phrase(status: int) -> str:
+    """As RFC 9110 has it, whatever the release of Python."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase
+
+
 def document(status: int, kind: str, detail: str, **more: Any) -> dict[str, Any]:
-    title = _TITLES.get(kind) or HTTPStatus(status).phrase
+    title = _TITLES.get(kind) or _phrase(status)
     body = {"type": f"urn:cift:problem:{kind}", "title": title, "status": status, "detail": detail, **more}
     if request := request_id.get():
         body["request_id"] = request
     return body
+
+
+def of_status(status: int, detail: str) -> dict[str, Any]:
+    """The problem that is nothing but its HTTP status."""
+    return document(status, _phrase(status).lower().replace(" ", "-"), detail)
 
 
 def response(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -80,7 +91,7 @@ def of_error(error: CiftError) -> dict[str, Any]:
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: these statuses are answered with a problem."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {s: {"model": Problem, "description": HTTPStatus(s).phrase, "content": content} for s in statuses}
+    return {s: {"model": Problem, "description": _phrase(s), "content": content} for s in statuses}
 
 
 def rate_headers(allowance: Allowance) -> dict[str, str]:
@@ -111,6 +122,9 @@ def install(app: FastAPI, routes: Sequence[Route]) -> None:
             }
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = 'CIFT-HMAC-SHA256 realm="cift"'
+        if isinstance(error, Misconfigured):
+            log.error("%s", error)
+            error = Unavailable("the venue's API keys cannot be read; its operator has to see to it")
         if isinstance(error, Unavailable | OutcomeUnknown):
             headers["Retry-After"] = "1"
         return response(of_error(error), headers)
@@ -125,11 +139,10 @@ def install(app: FastAPI, routes: Sequence[Route]) -> None:
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
-        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         headers = dict(error.headers or {})
         if error.status_code == 405 and (allowed := _allowed(request.scope["path"], routes)):
             headers["Allow"] = allowed
-        return response(document(error.status_code, kind, str(error.detail)), headers)
+        return response(of_status(error.status_code, str(error.detail)), headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:

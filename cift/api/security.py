@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
 from cift.api.context import Context, Ports
@@ -45,29 +46,34 @@ async def _principal(request: Request, ports: Context) -> Principal:
     )
 
 
-def limit(ports: Context, response: Response, bucket: str, cost: int = 1) -> None:
-    """Count a request, say so in the headers, and raise TooMany where there were too many."""
+def limit(ports: Context, headers: MutableHeaders, bucket: str, cost: int = 1) -> None:
+    """Count a request, say so in the answer's headers, and raise TooMany where there were too many."""
     allowance = ports.admission.spend(bucket, cost)
-    response.headers.update(rate_headers(allowance))
+    headers.update(rate_headers(allowance))
     if not allowance.allowed:
         raise TooMany(f"at most {ports.settings.rate:g} requests per second for this key", allowance)
 
 
+async def admitted(request: Request, ports: Context, scope: str, headers: MutableHeaders) -> Principal:
+    """The principal, if it has the scope and has not asked too often."""
+    found = await _principal(request, ports)
+    access.require(found, scope)
+    limit(ports, headers, found.bucket)
+    return found
+
+
 def scoped(scope: str) -> Callable[[Request, Response, Context], Awaitable[Principal]]:
-    """A dependency: the principal, if it has the scope and has not asked too often."""
+    """A dependency: see `admitted`."""
 
     async def principal(request: Request, response: Response, ports: Ports) -> Principal:
-        found = await _principal(request, ports)
-        access.require(found, scope)
-        limit(ports, response, found.bucket)
-        return found
+        return await admitted(request, ports, scope, response.headers)
 
     return principal
 
 
 async def anybody(request: Request, response: Response, ports: Ports) -> None:
     """Public data: counted by the client's address."""
-    limit(ports, response, f"address:{request.client.host if request.client else ''}")
+    limit(ports, response.headers, f"address:{request.client.host if request.client else ''}")
 
 
 Reader = Annotated[Principal, Depends(scoped("read"))]
