@@ -81,6 +81,11 @@ class _Link(asyncio.Protocol):
             self._transport.close()
 
 
+async def _in_time(answer: asyncio.Future[tuple[int, bytes]], deadline: float) -> tuple[int, bytes]:
+    async with asyncio.timeout_at(deadline):
+        return await answer
+
+
 class MatcherClient:
     """Implements the `Venue` port over the matcher's Unix socket."""
 
@@ -99,7 +104,9 @@ class MatcherClient:
     async def stop(self) -> None:
         for watch in self._watches:
             watch.cancel()
-        if self._link is not None:
+        if self._link is not None and self._link.alive:
+            self._link.request(frames.GOODBYE, b"").cancel()
+            await asyncio.sleep(0)  # what was asked in this turn of the loop goes out after it
             self._link.close()
 
     def trouble(self) -> str:
@@ -137,10 +144,14 @@ class MatcherClient:
             try:
                 link = await self._connected(deadline)
                 sent = True
-                _, answer = await link.request(frames.COMMANDS, body)
+                _, answer = await _in_time(link.request(frames.COMMANDS, body), deadline)
                 break
             except ConnectionError:
                 continue
+            except TimeoutError:
+                raise OutcomeUnknown(
+                    f"the matcher holds the request, and has not answered within {PATIENCE:g} s"
+                ) from None
             except Unavailable as error:
                 if sent:
                     raise OutcomeUnknown("the matcher died while it held the request, and is not back yet") from None
@@ -163,9 +174,11 @@ class MatcherClient:
         while True:
             link = await self._connected(deadline)
             try:
-                kind, answer = await link.request(frames.QUERY, body)
+                kind, answer = await _in_time(link.request(frames.QUERY, body), deadline)
             except ConnectionError:
                 continue
+            except TimeoutError:
+                raise Unavailable(f"the matcher has not answered within {PATIENCE:g} s") from None
             if kind != expected:
                 raise Unavailable(f"the matcher does not understand {question!r}: is it of another version?")
             return answer

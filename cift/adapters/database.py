@@ -83,8 +83,9 @@ class ReadModelError(CiftError):
 class Database:
     """One connection. Every error of a driver leaves it closed and comes out as Unavailable."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, timeout: float = 10.0) -> None:
+        """``timeout`` is seconds that a server may take for an answer, or another writer of SQLite for its work."""
+        self._url, self._timeout = url, timeout
         self._connection: Any = None
         self._mark = "?"
 
@@ -114,7 +115,7 @@ class Database:
         if self._url.startswith("sqlite:"):
             path = Path(self._url.removeprefix("sqlite:///"))
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+            self._connection = sqlite3.connect(path, timeout=self._timeout, check_same_thread=False)
             # The journal is the truth: after a power cut the projector resumes from what is left.
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -129,7 +130,7 @@ class Database:
             host=parts.hostname or "localhost",
             port=parts.port or 5432,
             database=unquote(parts.path.lstrip("/")) or "postgres",
-            timeout=5,
+            timeout=self._timeout,
             application_name="cift",
         )
 

@@ -16,6 +16,10 @@ _ORDERS = f"SELECT {', '.join(ORDER_COLUMNS)} FROM orders"
 _TRADES = f"SELECT {', '.join(TRADE_COLUMNS)} FROM trades"
 
 
+PATIENCE = 3.0
+"""Seconds that a question to the read model may take, the wait for a free thread included."""
+
+
 class SqlHistory:
     """Queries run in threads, each with a connection of its own."""
 
@@ -25,12 +29,16 @@ class SqlHistory:
     async def _query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         if not self._kept:
             raise Unavailable("there is no read model while CIFT_JOURNAL is off")
-        return await asyncio.to_thread(self._run, sql, values)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.to_thread(self._run, sql, values)
+        except TimeoutError:
+            raise Unavailable(f"the read model has not answered within {PATIENCE:g} s") from None
 
     def _run(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         database: Database | None = getattr(self._local, "database", None)
         if database is None:
-            database = self._local.database = Database(self._url)
+            database = self._local.database = Database(self._url, PATIENCE)
         return database.query(sql, values)
 
     async def sequence(self) -> int:

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from cift.errors import CiftError
+from cift.errors import Misconfigured
 from cift.ports.access import SCOPES, ApiKey
 from cift.settings import Settings
 
@@ -24,7 +24,7 @@ FIRST_ACCOUNT = 1001
 """Numbers below are the demo's."""
 
 
-class KeysError(CiftError):
+class KeysError(Misconfigured):
     """The file of keys or the master key cannot be used; the message says what to do."""
 
 
@@ -41,12 +41,14 @@ class KeyFile:
         self._path, self._settings = settings.keys, settings
         self._stamp: tuple[int, int] | None = None
         self._keys: dict[str, ApiKey] = {}
+        self._closed = False
 
     def find(self, key_id: str) -> ApiKey | None:
         return self._read().get(key_id)
 
     def any(self) -> bool:
-        return bool(self._read())
+        self._read()
+        return self._closed
 
     def _read(self) -> dict[str, ApiKey]:
         try:
@@ -54,6 +56,9 @@ class KeyFile:
         except FileNotFoundError:
             self._keys, self._stamp = {}, None
             return self._keys
+        except OSError as error:
+            raise KeysError(f"the API keys cannot be read: {error.strerror}") from None
+        self._closed = True
         stamp = (status.st_mtime_ns, status.st_ino)
         if stamp != self._stamp:
             self._keys, self._stamp = self._parse(), stamp

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any, cast
+
+import uvloop
 
 from cift import logs
 from cift.adapters import frames, state
@@ -28,12 +31,15 @@ from cift.errors import CiftError
 from cift.settings import Settings
 
 LINGER = 2.0
-"""Seconds without a worker after which the matcher ends."""
+"""Seconds without a worker after which the matcher ends; it does not wait for a worker that said goodbye."""
 MAX_BATCH = 4096
 """Commands that share one fsync at most."""
 FOLLOWER_BYTES = 64 << 20
 """What a follower may leave unread before it is cut off; it catches up from the journal."""
 _TICK = 0.5
+_SLOW = 2.0
+"""Seconds of one write to the journal after which it is called stuck."""
+_LEAST_SPACE = 64 << 10
 
 log = logging.getLogger("cift.matcher")
 
@@ -47,11 +53,13 @@ class Matcher:
         self._wake = asyncio.Event()
         self.connections: set[Connection] = set()
         self.followers: set[Connection] = set()
-        self.seen = time.monotonic()
+        self.left = time.monotonic()
+        """When the last worker went; long ago if it said goodbye."""
         self._snapshot_at = sequencer.state.sequence
         self._saving: asyncio.Task[None] | None = None
         self._stopping = False
         self._trouble = ""
+        self._writing = 0.0
         self._counts = {"batches": 0, "commands": 0, "refused_batches": 0, "sync_seconds": 0.0}
         self._durable = outlives_a_restart(settings.data) and settings.journal == "durable"
 
@@ -71,7 +79,7 @@ class Matcher:
                 try:
                     await asyncio.wait_for(self._wake.wait(), _TICK)
                 except TimeoutError:
-                    if not self.connections - self.followers and time.monotonic() - self.seen > LINGER:
+                    if not self.connections - self.followers and time.monotonic() - self.left > LINGER:
                         break
             self._wake.clear()
             if time.monotonic() - ticked > _TICK:
@@ -85,7 +93,8 @@ class Matcher:
         await self._save()
 
     async def housekeeping(self) -> None:
-        batch = self._sequencer.housekeeping()
+        # While orders are refused nobody may send any more: what can be written again is found out without them.
+        batch = self._sequencer.housekeeping(trial=bool(self._trouble))
         if batch is not None:
             await self._commit(batch)
         if self._sequencer.state.sequence - self._snapshot_at >= self._settings.snapshot_every and self._saving is None:
@@ -94,8 +103,9 @@ class Matcher:
     async def _commit(self, batch: Batch) -> None:
         if not batch.payload:
             return
-        began = time.perf_counter()
+        self._writing = began = time.perf_counter()
         error = await asyncio.get_running_loop().run_in_executor(None, self._sequencer.store, batch)
+        self._writing = 0.0
         self._counts["sync_seconds"] += time.perf_counter() - began
         if error is not None:
             self._counts["refused_batches"] += 1
@@ -115,6 +125,16 @@ class Matcher:
             data = frames.frame(frames.BATCH, 0, frames.LENGTH.pack(len(payload)) + payload + events)
             for follower in list(self.followers):
                 follower.follow(data)
+
+    def trouble(self) -> str:
+        """Why orders are not taken just now, or nothing."""
+        if self._trouble or self._settings.journal == "off":
+            return self._trouble
+        if self._writing and (seconds := time.perf_counter() - self._writing) > _SLOW:
+            return f"the journal's disk has not answered for {seconds:.0f} s"
+        disk = os.statvfs(self._settings.data)
+        left = (disk.f_bavail if os.geteuid() else disk.f_bfree) * disk.f_frsize
+        return f"the journal's disk is full: {left} bytes are left" if left < _LEAST_SPACE else ""
 
     async def _save(self) -> None:
         """A snapshot; one that cannot be written is no loss."""
@@ -139,7 +159,7 @@ class Matcher:
                     "sequence": now.sequence,
                     "pid": os.getpid(),
                     "durable": self._durable,
-                    "trouble": self._trouble,
+                    "trouble": self.trouble(),
                 }
             case "depth":
                 bids, asks = now.core.depth(question["instrument"], question["levels"])
@@ -175,7 +195,7 @@ class Matcher:
                     **self._counts,
                     "sequence": now.sequence,
                     "live_orders": len(ledger.live),
-                    "healthy": not self._trouble,
+                    "healthy": not self.trouble(),
                 }
             case "hash":
                 return {"sequence": now.sequence, "hash": now.hash()}
@@ -189,6 +209,8 @@ class Connection(asyncio.Protocol):
         self._matcher = matcher
         self._splitter = frames.Splitter()
         self._transport: asyncio.Transport | None = None
+        self._goodbye = False
+        self._outgoing: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no asyncio.Transport by inheritance.
@@ -198,7 +220,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._matcher.connections.discard(self)
         self._matcher.followers.discard(self)
-        self._matcher.seen = time.monotonic()
+        self._matcher.left = -math.inf if self._goodbye else time.monotonic()
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -222,12 +244,21 @@ class Connection(asyncio.Protocol):
         elif kind == frames.FOLLOW:
             self._matcher.followers.add(self)
             self.send(frames.frame(frames.ANSWER, request, json.dumps(self._matcher.answer({"ask": "ping"})).encode()))
+        elif kind == frames.GOODBYE:
+            self._goodbye = True
         else:
             raise frames.FrameError(f"frame of kind {kind}")
 
     def send(self, data: bytes) -> None:
+        """Send with all else that is said in this turn of the loop: a batch's results wake a worker once."""
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append(data)
+
+    def _flush(self) -> None:
         if self._transport is not None:
-            self._transport.write(data)
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
 
     def follow(self, data: bytes) -> None:
         if self._transport is None:
@@ -236,7 +267,7 @@ class Connection(asyncio.Protocol):
             log.warning("a follower reads too slowly and is cut off")
             self._transport.abort()
             return
-        self._transport.write(data)
+        self.send(data)
 
 
 class _Answers:
@@ -322,7 +353,7 @@ def main() -> int:
     logs.configure(settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     except (CiftError, OSError) as error:
         log.error("the matcher cannot start: %s", error)
         Path(settings.runtime / "matcher.error").write_text(str(error))

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from cift import logs
 from cift.adapters import journal, state
@@ -179,11 +182,13 @@ async def follow(settings: Settings, database: Database) -> None:
 async def run(settings: Settings) -> None:
     """Follow until no matcher has been there for a while."""
     database, seen, said = Database(settings.database), time.monotonic(), ""
-    trouble = settings.runtime / "projector.error"
+    trouble, door = settings.runtime / "projector.error", settings.runtime / "matcher.sock"
     while time.monotonic() - seen < LINGER:
         try:
             trouble.unlink(missing_ok=True)
             await follow(settings, database)
+            if not door.exists():
+                return  # the matcher has ended as it should, and with it the venue
             seen, said = time.monotonic(), ""
         except OSError:
             await asyncio.sleep(0.05)
@@ -199,8 +204,9 @@ async def run(settings: Settings) -> None:
 def main() -> int:
     settings = Settings.of_environment()
     logs.configure(settings.log_level)
+    os.nice(5)  # orders come first; what is read may be a little behind
     try:
-        asyncio.run(run(settings))
+        uvloop.run(run(settings))
     except CiftError as error:
         log.error("the projector ends: %s", error)
         return 1

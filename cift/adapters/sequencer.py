@@ -62,6 +62,7 @@ class Sequencer:
 
     def __init__(self, state: State, journal: Journal | None, limits: dict[int, risk.Limits]) -> None:
         self.state, self._journal, self._limits = state, journal, limits
+        self._open = False
 
     @property
     def next(self) -> int:
@@ -70,6 +71,12 @@ class Sequencer:
     def admit(self, commands: list[Pending]) -> Batch:
         """The batch to commit; those that need no sequence are answered at once."""
         batch = Batch(self._now())
+        if not self._open:
+            self._open = all(map(self._defined, INSTRUMENTS.values()))
+        if not self._open:  # the journal could not be written since the venue was founded
+            for pending in commands:
+                pending.answer(frames.result(frames.NOT_JOURNALED, Reason.JOURNAL))
+            return batch
         sequence = self.next
         reserved: dict[tuple[int, int, int], int] = defaultdict(int)
         ids: dict[tuple[int, bytes], int] = {}
@@ -215,12 +222,15 @@ class Sequencer:
             pending.answer(frames.result(outcome, reason, packed, raw[first * size : end * size]))
         return payload, raw
 
-    def housekeeping(self) -> Batch | None:
-        """What the venue itself has to say by now: instruments that are new, orders that are due, the end of a day."""
+    def housekeeping(self, trial: bool = False) -> Batch | None:
+        """What the venue itself has to say by now: instruments that are new, orders that are due, the end of a day.
+
+        With ``trial`` it has something to say in any case, which changes nothing but tells whether the journal can be written.
+        """
         now = self._now()
         records = [_definition(wanted, OPEN) for wanted in INSTRUMENTS.values() if not self._defined(wanted)]
         due = self.state.ledger.next_expiry()
-        if due is not None and due <= now:
+        if trial or (due is not None and due <= now):
             records.append(record(Command(kind=CommandKind.CLOCK)))
         if self.state.core.timestamp // _DAY < now // _DAY and any(
             order.tif == TimeInForce.DAY for order in self.state.ledger.live.values()

@@ -31,7 +31,8 @@ class Context:
     forecasts: Forecasts
 
 
-def context(connection: HTTPConnection) -> Context:
+async def context(connection: HTTPConnection) -> Context:
+    # A coroutine though it waits for nothing: FastAPI would run a plain function in a thread.
     found: Context = connection.app.state.context
     return found
 

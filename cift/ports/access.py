@@ -35,7 +35,11 @@ class Keys(Protocol):
     def find(self, key_id: str) -> ApiKey | None: ...
 
     def any(self) -> bool:
-        """Whether there is a key at all."""
+        """Whether keys are in use: once one was issued, also after the last was revoked or their file is gone.
+
+        Raises:
+            Misconfigured: they cannot be read; nobody gets in.
+        """
 
 
 class Admission(Protocol):

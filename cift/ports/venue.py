@@ -53,6 +53,9 @@ class Venue(Protocol):
             Unavailable: the matcher is not there.
         """
 
+    def trouble(self) -> str:
+        """Why the matcher could not be started the last time, or nothing."""
+
     async def orders(self, question: str, **arguments: Any) -> list[Order]:
         """The orders that answer a question."""
 
