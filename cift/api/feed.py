@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import defaultdict
+import time
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from cift.ports.venue import Happened, Venue
 
 QUEUE = 1000
 """Messages that a client may lag behind before it is dropped."""
+LAG = 5.0
+"""Seconds that a message may wait for its client, while more come: a feed that is slow itself would fill no queue for hours."""
 DEPTH = 5000
 """Levels of a side in a snapshot."""
 
@@ -32,14 +35,24 @@ class Subscriber:
     """A client's queue. ``dropped`` is set once it has been too slow; nothing more is put in then."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
+        self._waiting: deque[tuple[float, str]] = deque()
+        self._any = asyncio.Event()
         self.dropped = asyncio.Event()
 
     def put(self, message: str) -> None:
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
+        now, waiting = time.monotonic(), self._waiting
+        if waiting and (len(waiting) >= QUEUE or now - waiting[0][0] > LAG):
             self.dropped.set()
+        elif not self.dropped.is_set():
+            waiting.append((now, message))
+            self._any.set()
+
+    async def next(self) -> str:
+        """The message that has waited for longest."""
+        while not self._waiting:
+            self._any.clear()
+            await self._any.wait()
+        return self._waiting.popleft()[1]
 
 
 class Feed:

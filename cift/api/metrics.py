@@ -36,6 +36,7 @@ class Metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(family)
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "cift_requests", "HTTP requests by route and status", ["method", "route", "status"], registry=self._registry
@@ -53,8 +54,12 @@ class Metrics:
         )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(method if method in _METHODS else "other", route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (method if method in _METHODS else "other", route, status)
+        counters = self._counters.get(key)
+        if counters is None:
+            counters = self._counters[key] = self._requests.labels(*key), self._seconds.labels(route)
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     def text(self, matcher: dict[str, float]) -> bytes:
         """The exposition of all workers, and the matcher's figures."""

@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from cift.api import problems
 from cift.api.context import Context
 from cift.api.feed import Subscriber
 from cift.api.metrics import Metrics
@@ -118,6 +119,10 @@ class _Session:
 async def stream(socket: WebSocket) -> None:
     ports: Context = socket.app.state.context
     metrics: Metrics = socket.app.state.metrics
+    if socket.scope.get("state", {}).get("draining"):
+        ending = problems.document(503, "unavailable", "this worker is ending; connect again")
+        await socket.send_denial_response(problems.response(ending, {"Retry-After": "1"}))
+        return
     await socket.accept()
     session = _Session(socket, ports)
     metrics.streams.inc()
@@ -164,4 +169,4 @@ async def _read(socket: WebSocket, session: _Session) -> None:
 async def _write(socket: WebSocket, subscriber: Subscriber) -> None:
     with suppress(WebSocketDisconnect, RuntimeError):
         while True:
-            await socket.send_text(await subscriber.queue.get())
+            await socket.send_text(await subscriber.next())
