@@ -18,6 +18,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -163,10 +164,13 @@ def _beside(messages: list[Message], rounds: int) -> dict[str, dict[str, float]]
     given = peers.subset(messages)
     rows: dict[str, Callable[[], peers.Row]] = {
         "core, values, batches of 1": lambda: peers.of_core(given, DEFINE.pack()),
-        "obook (native, ctypes)": lambda: peers.of_obook(given),
-        "lightmatchingengine (pure Python)": lambda: peers.of_lightmatchingengine(given),
         "lean (pure Python)": lambda: peers.of_lean(given),
     }
+    for module, (kind, run) in peers.OTHERS.items():
+        if find_spec(module) is None:
+            print(f"peers: {module} has no wheel for this Python", file=sys.stderr)
+            continue
+        rows[f"{module} ({kind})"] = lambda run=run: run(given)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in rows}
     for number in range(rounds):
         lots = {}
