@@ -18,6 +18,7 @@ from cift.api.context import Context
 from cift.api.edge import Edge
 from cift.api.metrics import Metrics
 from cift.settings import Settings
+from cift.use_cases.access import KEY, NONCE, SIGNATURE, TIME
 
 DESCRIPTION = """
 A trading venue. Decimals are strings. Errors are `application/problem+json` (RFC 9457).
@@ -45,8 +46,33 @@ def _exports_telemetry() -> bool:
         found = False
     wanted = [name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("ENDPOINT")]
     if wanted and not found:
-        log.warning("%s is set, but nothing is exported: install opentelemetry-exporter-otlp-proto-http", wanted[0])
+        log.warning(
+            "%s is set, but nothing is exported: the exporter is not installed, see requirements/telemetry.in",
+            wanted[0],
+        )
     return found
+
+
+_SIGNED = ("/v1/orders", "/v1/account")
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: FastAPI's, and how requests are signed, which no dependency of the routes tells it."""
+    known = app.openapi_schema is not None
+    document = FastAPI.openapi(app)
+    if not known:
+        schemes = {
+            name: {"type": "apiKey", "in": "header", "name": name.upper()} for name in (KEY, TIME, NONCE, SIGNATURE)
+        }
+        document["components"]["securitySchemes"] = schemes
+        for path, operations in document["paths"].items():
+            if path.startswith(_SIGNED):
+                for operation in operations.values():
+                    operation["security"] = [
+                        {name: [] for name in schemes},
+                        {},
+                    ]  # without keys, the demo account is open
+    return document
 
 
 def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
@@ -77,6 +103,7 @@ def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
         stream.router,
         page.router,
     )
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     for router in routers:
         app.include_router(router)
     problems.install(app, [route for router in routers for route in router.routes if isinstance(route, Route)])

@@ -10,11 +10,16 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 
 import httpx
 from websockets.sync.client import connect
 
-from cift.use_cases.access import signature
+from cift.adapters import keys
+from cift.adapters.admission import SharedAdmission
+from cift.settings import Settings
+from cift.use_cases.access import Unauthenticated, authenticate, signature
 from tests.cift.conftest import HERE, Service, problem
 
 
@@ -115,3 +120,43 @@ def test_a_revoked_key_signs_nothing_any_more(launch: Callable[..., Service]) ->
     subprocess.run(words, cwd=HERE, env=service.environ, check=True)
     for _ in range(4):  # whichever worker it meets
         problem(service.http.get("/v1/account", headers=_signed(*key, "GET", "/v1/account")), 401)
+
+
+def test_an_unknown_key_and_a_wrong_signature_take_the_same_steps(tmp_path: Path) -> None:
+    """A clock would tell little on a busy machine: what is compared is every call that Python makes meanwhile."""
+    settings = Settings.of_environment({"CIFT_DATA": str(tmp_path)})
+    known, secret = keys.create(settings, "alice", ("read",))
+    issued, admission = keys.KeyFile(settings), SharedAdmission(tmp_path / "admission", 0, 1)
+    assert issued.find(known) is not None  # read once, so that nobody's request is the first
+
+    def steps(key: str, changed: Callable[[str], str]) -> list[str]:
+        headers = {
+            name.lower(): value
+            for name, value in _signed(key, secret, "GET", "/v1/account", time="1000000000000").items()
+        }
+        headers["cift-signature"] = changed(headers["cift-signature"])
+        called: list[str] = []
+
+        def note(frame: FrameType, event: str, argument: object) -> None:
+            if event in ("call", "c_call"):
+                called.append(
+                    frame.f_code.co_qualname if event == "call" else str(getattr(argument, "__name__", argument))
+                )
+
+        told = ""
+        sys.setprofile(note)
+        try:
+            authenticate(issued, admission, headers, "GET", "/v1/account", b"", 1e9, 30)
+        except Unauthenticated as error:
+            told = str(error)
+        finally:
+            sys.setprofile(None)
+        assert told == "unknown key or wrong signature"
+        return called
+
+    def swapped(at: int) -> Callable[[str], str]:
+        return lambda text: text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]
+
+    wrong = [steps(known, swapped(at)) for at in (0, 31, 63)]
+    assert "compare_digest" in wrong[0]
+    assert wrong[0] == wrong[1] == wrong[2] == steps("ck_" + "0" * 16, swapped(0)) == steps("", swapped(63))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cift.conftest import Service, problem
+from cift.commands.http import Client, Login
+from tests.cift.conftest import HERE, Service, problem
 
 LEFT_OUT = {
     "positive_data_acceptance": "which fields go together (a market order has no price) is beyond JSON Schema",
@@ -18,17 +20,24 @@ LEFT_OUT = {
 }
 
 
-@pytest.mark.parametrize("workers", [2])
+@pytest.mark.parametrize("keys", [False, True], ids=["demo", "signed"])
 def test_no_request_gets_a_500_or_an_answer_that_is_not_documented(
-    launch: Callable[..., Service], workers: int, tmp_path: Path
+    launch: Callable[..., Service], keys: bool, tmp_path: Path
 ) -> None:
-    service = launch(workers)
-    words = ["-m", "schemathesis.cli", "run", f"{service.address}/openapi.json", "--seed", "1", "--max-examples", "25"]
+    service = launch(2)
+    environ = dict(service.environ)
+    if keys:
+        create = [sys.executable, "-m", "cift", "keys", "create", "alice"]
+        told = subprocess.run(create, cwd=HERE, env=environ, capture_output=True, text=True, check=True).stdout
+        words = dict(line.split(": ") for line in told.splitlines())
+        environ |= {"CIFT_API_KEY": words["key"], "CIFT_API_SECRET": words["secret"]}
+        environ["SCHEMATHESIS_HOOKS"] = "tests.cift.signed"
+    words = ["-m", "schemathesis.cli", "run", f"{service.address}/openapi.json", "--seed", "1", "--max-examples", "20"]
     words += ["--checks", "all", "--exclude-checks", ",".join(LEFT_OUT), "--no-color"]
     done = subprocess.run(
         [sys.executable, *words],
         cwd=tmp_path,
-        env=service.environ,
+        env=environ,
         capture_output=True,
         text=True,
         timeout=300,
@@ -37,6 +46,10 @@ def test_no_request_gets_a_500_or_an_answer_that_is_not_documented(
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "Traceback" not in service.log.read_text()
     assert service.get("/ready")["status"] == "ready"
+    if keys:
+        problem(service.http.get("/v1/orders"), 401)
+        signed = Client(service.address, Login(environ["CIFT_API_KEY"], environ["CIFT_API_SECRET"]))
+        assert asyncio.run(signed.ask("GET", "/v1/orders")).body["orders"]  # some of what was signed was taken
 
 
 def test_what_a_path_allows_is_said_with_405(shared: Service) -> None:

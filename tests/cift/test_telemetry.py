@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.cift.conftest import Service
+from tests.cift.conftest import HERE, Service
 
 
 def test_each_line_of_the_log_is_json_and_names_the_request(launch: Callable[..., Service]) -> None:
@@ -54,3 +54,12 @@ def test_traces_are_exported_when_an_endpoint_is_configured(launch: Callable[...
         service.stop()
         collector.shutdown()
         collector.server_close()
+
+
+def test_the_service_that_exports_traces_is_the_same_with_more_in_it() -> None:
+    def pins(name: str) -> set[str]:
+        lines = (HERE / "requirements" / name).read_text().splitlines()
+        return {line.split()[0] for line in lines if "==" in line}
+
+    assert pins("service.txt") < pins("telemetry.txt")
+    assert any(pin.startswith("opentelemetry-exporter-otlp-proto-http==") for pin in pins("telemetry.txt"))
