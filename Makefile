@@ -9,10 +9,14 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp-$(shell cksum < requirements/development.txt | cut -d' ' -f1)
 ARGS ?=
 
-.PHONY: venv bench-release train bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
+.PHONY: dev venv bench-release train bench-service torture-service build test test-keyless wheel lint lock reproduce torture fuzz-core fuzz-rust bench-core bench-engine fuzz-engine clean
 
 build: $(STAMP)
 	$(PYTHON) pipelines/build.py $(ARGS)
+
+# The service on this host, reloaded as its code changes, the core built anew as its own does; DATABASE_URL=postgresql starts one beside it
+dev: $(STAMP)
+	$(PYTHON) deploy/develop.py
 
 venv: $(STAMP)
 
