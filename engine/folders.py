@@ -71,12 +71,12 @@ def take_in(store: Store, folder: Path, include: Patterns, exclude: Patterns) ->
         node: Node = {}
         for item in os.scandir(here):
             path = above + item.name
-            wanted = (not include or include.match(path)) and not (exclude and exclude.match(path))
+            wanted = (not include or include.match(path)) and not exclude.match(path)
             found = item.stat(follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
-                if exclude.close(path) if include else exclude and exclude.match(path):
-                    continue
-                if include and not include.reach(path):
+                # Below an excluded folder nothing is kept, but where something in it is asked for by name.
+                left_out = exclude.close(path) if include else exclude.match(path)
+                if left_out or (include and not include.reach(path)):
                     continue
                 below = scan(Path(item.path), path + "/")
                 if below is not None or wanted:
@@ -90,7 +90,7 @@ def take_in(store: Store, folder: Path, include: Patterns, exclude: Patterns) ->
         if not node and above and (include or exclude):
             return None
         found = os.stat(here)
-        like = Entry("d", "", "", stat.S_IMODE(found.st_mode), 0, 0, found.st_mtime_ns)
+        like = Entry("d", "", "", stat.S_IMODE(found.st_mode) if above else 0o755, 0, 0, found.st_mtime_ns)
         return trees.directory(node, like)
 
     try:
@@ -208,13 +208,15 @@ def export_file(store: Store, entry: Entry, path: Path) -> None:
         raise
 
 
-def make_workdir(upper: Path, workdir: str, owner: tuple[int, int]) -> None:
-    """A working directory that the root lacks, made for good and for the step's user, as Dagger does."""
-    path = upper
-    for part in parts_of(workdir):
-        path = path / part
-        if not path.exists():
-            path.mkdir()
-            os.chmod(path, 0o755)
-            if owns_users():
-                os.chown(path, *owner)
+def make_folders(trees: Trees, root: Entry, upper: Path, path: str, owner: tuple[int, int]) -> None:
+    """Folders that the root lacks, made in the upper folder of its overlay; those above that it has stay as they are."""
+    names = parts_of(trees.aim(root, path))
+    for n in range(1, len(names) + 1):
+        folder = upper.joinpath(*names[:n])
+        if folder.exists():
+            continue
+        found = trees.find(root, "/".join(names[:n]), follow=False)
+        folder.mkdir()
+        os.chmod(folder, found.mode if found else 0o755)
+        if owns_users():
+            os.chown(folder, *((found.uid, found.gid) if found else owner))

@@ -74,6 +74,12 @@ class CacheVolume:
         source = self.source.digest if self.source else None
         return _digest(["cache", self.key, source, self.owner, self.sharing])
 
+    @property
+    def identity(self) -> str:
+        """What tells it from others: for Dagger, one of a key with another source, owner or sharing is another volume."""
+        plain = self.source is None and not self.owner and self.sharing == "SHARED"
+        return self.key if plain else f"{self.key} ({self.digest[:12]})"
+
 
 @dataclass(frozen=True)
 class Mount:

@@ -28,6 +28,7 @@ def user_of(store: Store, trees: Trees, root: Entry, text: str) -> tuple[int, in
     if not text:
         return 0, 0, []
     user, _, group = text.partition(":")
+    user = user or "0"
     rows = _table(store, trees, root, "/etc/passwd")
     groups = _table(store, trees, root, "/etc/group")
     row = next((r for r in rows if len(r) > 3 and (r[0] == user or (user.isdigit() and r[2] == user))), None)
@@ -42,21 +43,22 @@ def user_of(store: Store, trees: Trees, root: Entry, text: str) -> tuple[int, in
         if found is None and not group.isdigit():
             raise UnknownUser(f"unable to find group {group}: no matching entries in group file")
         gid = int(found[2]) if found else int(group)
-    further = [int(r[2]) for r in groups if row and len(r) > 3 and row[0] in r[3].split(",")]
+    # Who is given a group has no others.
+    further = [int(r[2]) for r in groups if row and not group and len(r) > 3 and row[0] in r[3].split(",")]
     return uid, gid, further
 
 
 def home_of(store: Store, trees: Trees, root: Entry, uid: int) -> str:
     """The home folder of a user as the tree's passwd has it; without one, root's is /root and others have /."""
     rows = _table(store, trees, root, "/etc/passwd")
-    found = next((row[5] for row in rows if len(row) > 5 and row[2] == str(uid) and row[5]), None)
-    return found or ("/root" if uid == 0 else "/")
+    found = next((row[5] for row in rows if len(row) > 5 and row[2] == str(uid)), None)
+    return found if found is not None else "/root" if uid == 0 else "/"
 
 
 def resolve_owner(store: Store, trees: Trees, root: Entry, text: str) -> tuple[int, int]:
     """``(uid, gid)`` of an owner argument; a user without a group has the group of the same number."""
-    user, _, group = text.partition(":")
-    uid, gid, _ = user_of(store, trees, root, text)
-    if not group and user.isdigit():
-        gid = uid
+    user, colon, group = text.partition(":")
+    uid, gid, _ = user_of(store, trees, root, text.removesuffix(":"))
+    if not group:
+        gid = 0 if colon else uid if user.isdigit() else gid
     return uid, gid

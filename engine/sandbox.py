@@ -171,7 +171,8 @@ def _words_of(
     options += ["--new-session", "--cap-drop", "ALL", "--hostname", command.hostname]
     if not command.network:
         options.append("--unshare-net")
-    needed = ("SETUID", "SETGID") if (command.uid, command.gid) != (0, 0) else ()
+    switched = (command.uid, command.gid) != (0, 0) or bool(command.groups)
+    needed = ("SETUID", "SETGID") if switched else ()
     for capability in {**dict.fromkeys(command.capabilities), **dict.fromkeys(needed)}:
         options += ["--cap-add", f"CAP_{capability}"]
     switch: list[str] = []
@@ -180,7 +181,7 @@ def _words_of(
     if owns_users():
         descriptors.append(os.dup(below()))
         options += ["--userns", str(descriptors[-1])]
-        if (command.uid, command.gid) != (0, 0):
+        if switched:
             mounts.append(Bind(_ENGINE_DIR, tools.root, read_only=True))
             switch = [*tools.program("setpriv", Path(_ENGINE_DIR)), "--reuid", str(command.uid)]
             switch += ["--regid", str(command.gid)]
@@ -190,7 +191,8 @@ def _words_of(
         options += ["--unshare-user", "--uid", str(command.uid), "--gid", str(command.gid)]
     words = [*options, *_mount_words(mounts, descriptors)]
     words += ["--clearenv"]
-    for name, value in command.environment.items():
+    for variable in command.environment.items():
+        name, _, value = "=".join(variable).partition("=")  # A name may hold a "=".
         words += ["--setenv", name, value]
     words += [
         *_system_words(limits.memory, lifeline.held(tools).processes is not None),

@@ -139,7 +139,7 @@ class Solver:
 
     async def _host_file(self, path: str, nonce: int) -> Entry:
         file = Path(path)
-        if not file.is_file():
+        if not file.is_file() or file.is_symlink():  # Dagger sends the link, which leads nowhere where it arrives.
             raise EngineError(f"{path}: no such file on the host")
         found = file.stat()
         return await asyncio.to_thread(folders.take_file, self.store, file, found)
@@ -178,13 +178,14 @@ class Solver:
         found = self.trees.find(root, path)
         if into or (found is not None and found.kind == "d"):
             path = f"{path}/{name}"
+        self.need_folder(root, path)
         return self.trees.put(root, path, entry)
 
     async def _write_file(self, root: Entry, source: Entry, path: str) -> Entry:
         """A file's new content: through a link, and with the mode and owner that it had."""
         found = self.trees.locate(root, path)
         if found is None:
-            self._need_folder(root, path)
+            self.need_folder(root, path)
             return self.trees.put(root, self.trees.aim(root, path), source)
         at, old = found
         if old.kind == "d":
@@ -223,13 +224,15 @@ class Solver:
     async def _make_directory(self, root: Entry, path: str, mode: int) -> Entry:
         if posixpath.normpath(path).startswith("../"):
             raise EngineError(f"cannot create directory outside parent: {path}")
+        if not parts_of(path):
+            return root
         found = self.trees.find(root, path)
         if found is not None and found.kind != "d":
             raise EngineError(f"mkdir {path}: not a directory")
-        self._need_folder(root, path)
+        self.need_folder(root, path)
         return self.trees.make_directory(root, path, mode or 0o755)
 
-    def _need_folder(self, root: Entry, path: str) -> None:
+    def need_folder(self, root: Entry, path: str) -> None:
         """
         Raises:
             EngineError: a file stands where a folder above the path would have to be.
@@ -241,9 +244,9 @@ class Solver:
                 raise EngineError(f"{path}: not a directory")
 
     async def _symlink(self, root: Entry, path: str, target: str) -> Entry:
-        if self.trees.find(root, path, follow=False) is not None:
-            raise EngineError(f"symlink {target} {path}: file exists")
-        self._need_folder(root, path)
+        if not target or self.trees.find(root, path, follow=False) is not None:
+            raise EngineError(f"symlink {target} {path}: {'file exists' if target else 'no target'}")
+        self.need_folder(root, path)
         return self.trees.put(root, path, link_entry(target))
 
     async def _remove(self, root: Entry, paths: list[str]) -> Entry:
@@ -266,14 +269,11 @@ class Solver:
 
         if root.kind == "f":
             return change(root)
-        found = self.trees.find(root, path)
+        found = self.trees.locate(root, path)
         if found is None:
             raise EngineError(f"{path}: no such file or directory")
-        return (
-            self.trees.put(root, path, self.trees.change_all(found, change))
-            if parts_of(path)
-            else (self.trees.change_all(root, change))
-        )
+        at, entry = found
+        return self.trees.put(root, at, self.trees.change_all(entry, change))
 
     async def _replaced(self, file: Entry, search: str, replacement: str, every: bool, first_from: int | None) -> Entry:
         data, wanted = self.store.read(file), search.encode()

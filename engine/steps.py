@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import posixpath
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> 
             m.at,
             m.kind,
             content_key(sources[m.at]) if m.at in sources else None,
-            m.volume and m.volume.key,
+            m.volume and m.volume.identity,
             m.secret and solver.secrets.key(m.secret),
             m.owner,
             m.mode,
@@ -109,6 +110,8 @@ def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> 
         [(name, solver.secrets.key(secret)) for name, secret in box.secret_env],
         [(alias, service.digest) for alias, service in box.services],
     ]
+    if step.redirect_stdout or step.redirect_stderr:
+        parts.append("opened before the program starts")  # Older engines did otherwise.
     return "step 2 " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -187,6 +190,8 @@ async def prepare(
         under = any(mount.at.startswith(other.at.rstrip("/") + "/") for other in box.mounts if other is not mount)
         if not under:
             stubs |= _missing_parents(solver, root, mount.at)
+            # bubblewrap would make them for root alone.
+            folders.make_folders(solver.trees, root, uppers["/"][0], posixpath.dirname(mount.at), (0, 0))
         if mount.kind == "directory":
             tree = sources[mount.at]
             if owner is not None:
@@ -245,14 +250,25 @@ async def _run(
             stubs |= _missing_parents(solver, root, clock.AT)
             environment |= variables
         workdir = box.workdir or "/"
+        try:
+            solver.need_folder(root, f"{workdir}/.here")
+        except EngineError:
+            raise ExecFailed(step.args, 1, "", f"mkdir {workdir}: not a directory") from None
         if workdir != "/" and solver.trees.find(root, workdir) is None and workdir not in sources:
-            folders.make_workdir(uppers["/"][0], workdir, (uid, gid))
+            folders.make_folders(solver.trees, root, uppers["/"][0], workdir, (uid, gid))
         stdin = step.stdin.encode()
         if step.redirect_stdin:
             found = solver.trees.find(root, step.redirect_stdin)
             if found is None or found.kind != "f":
                 raise ExecFailed(step.args, 1, "", "", f"open {step.redirect_stdin}: no such file")
             stdin = solver.store.read(found)
+
+        for path in (step.redirect_stdout, step.redirect_stderr):
+            at, rest = _holder(box, path)
+            above = solver.trees.find(sources.get(at, root), posixpath.dirname(rest))
+            found = solver.trees.find(sources.get(at, root), rest)
+            if path and (above is None or above.kind != "d" or (found is not None and found.kind == "d")):
+                raise ExecFailed(step.args, 1, "", "", f"open {path}: no such file")
 
         scrubber = Scrubber(values)
         spoken: list[bytes] = []
@@ -285,9 +301,10 @@ async def _run(
         stderr = scrubber.whole(outcome.stderr).decode(errors="replace")
         if outcome.limit:
             raise ExecFailed(step.args, 137, stdout, stderr, outcome.limit)
-        if outcome.exit_code is None:
-            raise ExecFailed(step.args, 127, stdout, stderr, f"{step.args[0]}: cannot be started: {stderr.strip()}")
-        _expect(solver, step, outcome.exit_code, stdout, stderr)
+        code = outcome.exit_code
+        if code is None:
+            code, stderr = 1, _not_started(step.args[0], stderr)
+        _expect(solver, step, code, stdout, stderr)
         after = await asyncio.to_thread(_gather, solver, uppers, stubs, (uid, gid))
         for mount in box.mounts:
             if mount.kind == "file":
@@ -298,18 +315,36 @@ async def _run(
                 after[mount.at] = sources[mount.at]
         for path, text in ((step.redirect_stdout, stdout), (step.redirect_stderr, stderr)):
             if path:
-                at = path if path.startswith("/") else f"{workdir.rstrip('/')}/{path}"
-                after["/"] = solver.trees.put(after["/"], at, solver.keep_bytes(text.encode()))
+                at, rest = _holder(box, path)
+                old = solver.trees.find(after[at], rest)
+                made = solver.keep_bytes(text.encode(), 0o600)
+                made = replace(made, mode=made.mode if old is None else old.mode, uid=uid, gid=gid)
+                after[at] = solver.trees.put(after[at], solver.trees.aim(after[at], rest), made)
         return {
             "root": after.pop("/"),
             "mounts": after,
-            "exit": outcome.exit_code,
+            "exit": code,
             "stdout": stdout,
             "stderr": stderr,
             "combined": b"".join(spoken).decode(errors="replace"),
         }
     finally:
         asyncio.get_running_loop().run_in_executor(None, sweep, work)
+
+
+def _holder(box: Container, path: str) -> tuple[str, str]:
+    """The place of the tree that a path of a step lies in, the root or a directory that is mounted, and the path there."""
+    places = [m.at for m in box.mounts if m.kind == "directory" and path.startswith(m.at.rstrip("/") + "/")]
+    at = max(places, key=len, default="/")
+    return at, path if at == "/" else path[len(at) :]
+
+
+def _not_started(program: str, said: str) -> str:
+    """Why a program could not be started, in the words of Go's os/exec, which a Dagger engine uses."""
+    reason = said.strip().rpartition(": ")[2].lower()
+    if "/" not in program and reason.startswith("no such file"):
+        return f'exec: "{program}": executable file not found in $PATH\n'
+    return f"fork/exec {program}: {reason}\n"
 
 
 def environment_of(solver: Solver, box: Container) -> dict[str, str]:

@@ -126,7 +126,7 @@ class Trees:
         return self._edit(root, names, lambda old: None)
 
     def make_directory(self, root: Entry, path: str, mode: int = 0o755) -> Entry:
-        names = self._real(root, path)
+        names = parts_of(self.aim(root, path))
         if not names:
             return root
 
@@ -157,14 +157,21 @@ class Trees:
         return self.directory(node, upper)
 
     def diff(self, lower: Entry, upper: Entry) -> Entry:
-        """What the upper has that the lower has not, or has otherwise."""
+        """What the upper has that the lower has not, or has otherwise, or that was written again."""
         below, node = self.node(lower), {}
         for name, entry in self.node(upper).items():
             old = below.get(name)
-            if old is not None and old.essence(name) == entry.essence(name):
-                continue
-            both = old is not None and old.kind == entry.kind == "d"
-            node[name] = self.diff(old, entry) if both and old is not None else entry
+            if old is not None and old.kind == entry.kind == "d":
+                both = self.diff(old, entry)
+                removed = self.node(old).keys() - self.node(entry).keys()
+                if removed or self.node(both) or (old.mode, old.uid, old.gid) != (entry.mode, entry.uid, entry.gid):
+                    node[name] = both
+            elif (
+                old is None
+                or old.essence(name) != entry.essence(name)
+                or (entry.kind == "f" and old.mtime != entry.mtime)
+            ):
+                node[name] = entry
         return self.directory(node, upper)
 
     def walk(self, root: Entry, above: str = "") -> Iterator[tuple[str, Entry]]:
@@ -185,7 +192,7 @@ class Trees:
         node: Node = {}
         for name, entry in self.node(here).items():
             path = f"{above}{name}"
-            wanted = (not include or include.match(path)) and not (exclude and exclude.match(path))
+            wanted = (not include or include.match(path)) and not exclude.match(path)
             if entry.kind != "d":
                 if wanted:
                     node[name] = entry

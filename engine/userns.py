@@ -9,7 +9,7 @@ from functools import lru_cache
 from engine.errors import EngineError
 
 _CLONE_NEWUSER = 0x10000000
-#: Users a root's namespace knows. They are the machine's own numbers, so files keep their owners; what makes it
+#: Users that a root's namespace knows at the least. They are the machine's own numbers, so files keep their owners; what makes it
 #: safe is that the namespace has no power over anything outside its mounts.
 _RANGE = 65536
 
@@ -95,6 +95,13 @@ def _write_for_a_child(libc: ctypes.CDLL, tell: int, held: int) -> None:
     os.waitpid(child, 0)
 
 
+def _identity(name: str) -> str:
+    """All users, or groups, that the caller's own namespace knows, under their own numbers."""
+    with open(f"/proc/self/{name}") as file:
+        rows = [line.split() for line in file]
+    return "".join(f"{inside} {inside} {count}\n" for inside, _, count in rows)
+
+
 def write_maps(child: int) -> None:
     """Give a child's new user namespace its users: a whole range where the caller owns one, else the caller alone.
 
@@ -102,7 +109,7 @@ def write_maps(child: int) -> None:
         OSError: the caller may not.
     """
     if owns_users():
-        maps = {"uid_map": f"0 0 {_RANGE}", "gid_map": f"0 0 {_RANGE}"}
+        maps = {name: _identity(name) for name in ("uid_map", "gid_map")}
     else:
         maps = {"setgroups": "deny", "uid_map": f"0 {os.getuid()} 1", "gid_map": f"0 {os.getgid()} 1"}
     for name, text in maps.items():

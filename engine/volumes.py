@@ -20,13 +20,13 @@ from engine.userns import owns_users
 if TYPE_CHECKING:
     from engine.solve import Solver
 
-#: The instance of each volume that a step uses, by the volume's key.
+#: The instance of each volume that a step uses, by the volume's identity.
 Turns = Mapping[str, int]
 _STRICTEST = ("SHARED", "PRIVATE", "LOCKED")
 
 
 def _folder(solver: Solver, volume: CacheVolume, instance: int) -> Path:
-    name = hashlib.sha256(volume.key.encode()).hexdigest()[:24] + (f".{instance}" if instance else "")
+    name = hashlib.sha256(volume.identity.encode()).hexdigest()[:24] + (f".{instance}" if instance else "")
     return solver.store.root / "volumes" / name
 
 
@@ -39,7 +39,7 @@ async def turns(solver: Solver, box: Container) -> AsyncIterator[Turns]:
     volumes = [mount.volume for mount in box.mounts if mount.volume is not None]
     sharing: dict[str, str] = {}
     for volume in volumes:
-        sharing[volume.key] = max(sharing.get(volume.key, "SHARED"), volume.sharing, key=_STRICTEST.index)
+        sharing[volume.identity] = max(sharing.get(volume.identity, "SHARED"), volume.sharing, key=_STRICTEST.index)
     numbers = dict.fromkeys(sharing, 0)
     async with contextlib.AsyncExitStack() as stack:
         # Everybody in the same order, so that no two wait for each other.
@@ -52,7 +52,7 @@ async def turns(solver: Solver, box: Container) -> AsyncIterator[Turns]:
                 shared = sharing[key] == "SHARED"
                 await stack.enter_async_context(solver.store.locks.awaited(_lock(key, 0), shared=shared))
         for volume in volumes:
-            if volume.source is not None and not _folder(solver, volume, numbers[volume.key]).is_dir():
+            if volume.source is not None and not _folder(solver, volume, numbers[volume.identity]).is_dir():
                 await solver.solve(volume.source)
         yield numbers
 
@@ -63,11 +63,11 @@ def _lock(key: str, instance: int) -> str:
 
 async def folder_of(solver: Solver, volume: CacheVolume, owner: tuple[int, int] | None, taken: Turns) -> Path:
     """The volume's folder, made if it is new: a copy of its source, or empty, and its owner's."""
-    folder = _folder(solver, volume, taken.get(volume.key, 0))
+    folder = _folder(solver, volume, taken.get(volume.identity, 0))
     with solver.store.gate():
         solver.store.hold("v " + folder.name)
         there = folder.is_dir()
-    solver.store.index.use_volume(folder.name, volume.key)
+    solver.store.index.use_volume(folder.name, volume.identity)
     if not there:
         staged = solver.store.folder()
         if volume.source is not None:

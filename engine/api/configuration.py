@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from engine.api.objects import Record, expanded, given, load, record, replace_pair, without_pair
@@ -55,15 +57,12 @@ def with_exposed_port(
     experimentalSkipHealthcheck: bool = False,
 ) -> Container:
     made = Port(port, protocol, description, experimentalSkipHealthcheck)
-    return box.change(ports=(*_other_ports(box, port, protocol), made))
+    ports = {(p.port, p.protocol): p for p in box.ports} | {(port, protocol): made}
+    return box.change(ports=tuple(ports.values()))
 
 
 def without_exposed_port(ctx: Context, box: Container, port: int, protocol: str = "TCP") -> Container:
-    return box.change(ports=_other_ports(box, port, protocol))
-
-
-def _other_ports(box: Container, port: int, protocol: str) -> tuple[Port, ...]:
-    return tuple(p for p in box.ports if (p.port, p.protocol) != (port, protocol))
+    return box.change(ports=tuple(p for p in box.ports if (p.port, p.protocol) != (port, protocol)))
 
 
 def port_record(port: Port) -> Record:
@@ -158,7 +157,19 @@ def _unset(name: str, nothing: Any = "") -> Any:
     return lambda ctx, box: box.change(**{name: nothing})
 
 
-FIELDS: dict[str, Any] = {
+def after_steps(read: Callable[..., Any]) -> Callable[..., Any]:
+    """A field that is read of what a container's steps left, so that it fails where they do."""
+
+    @wraps(read)
+    async def field(ctx: Context, box: Container, **arguments: Any) -> Any:
+        if box.last is not None:
+            await ctx.solver.step(box.last)
+        return read(ctx, box, **arguments)
+
+    return field
+
+
+_READ: dict[str, Callable[..., Any]] = {
     "defaultArgs": lambda ctx, box: list(box.default_args),
     "dockerHealthcheck": healthcheck,
     "entrypoint": lambda ctx, box: list(box.entrypoint),
@@ -166,10 +177,13 @@ FIELDS: dict[str, Any] = {
     "envVariables": _records("env"),
     "exposedPorts": lambda ctx, box: [port_record(p) for p in box.ports],
     "label": _looked_up("labels"),
-    "labels": _records("labels"),
+    "labels": lambda ctx, box: [record(name=n, value=v) for n, v in sorted(box.labels)],
     "platform": lambda ctx, box: box.platform,
     "user": lambda ctx, box: box.user,
     "workdir": lambda ctx, box: box.workdir,
+}
+FIELDS: dict[str, Any] = {
+    **{name: after_steps(read) for name, read in _READ.items()},
     "withAnnotation": _with("annotations"),
     "withDefaultArgs": with_default_args,
     "withDockerHealthcheck": with_healthcheck,

@@ -20,21 +20,31 @@ TYPES = {"f": ("REGULAR_TYPE", "REGULAR"), "d": ("DIRECTORY_TYPE", "DIRECTORY"),
 _LONGEST_NAME = 255
 
 
-async def _found(ctx: Context, op: Op, path: str, follow: bool) -> Entry | None:
-    root = await ctx.solver.solve(op)
-    found: Entry | None = ctx.solver.trees.find(root, path, follow=follow)
-    return found
+def rooted(op: Op, path: str) -> tuple[Op, str]:
+    """The tree that a path is looked up in, and the path there: a directory of a tree is a place in it, out of which
+    links and ``..`` lead into the rest of that tree."""
+    if op.verb != "directory_of":
+        return op, path
+    return op.inputs[0], posixpath.normpath(f"/{op.args['path']}/{path}")
 
 
 async def exists_in(ctx: Context, op: Op, path: str, expected: str, literal: bool) -> bool:
-    follow = not literal and expected not in TYPES["l"]
-    found = await _found(ctx, op, path, follow)
+    if not path:
+        return False
+    op, at = rooted(op, path)
+    root, trees = await ctx.solver.solve(op), ctx.solver.trees
+    found: Entry | None = trees.find(root, at, follow=not literal and expected not in TYPES["l"])
+    if found is None:
+        above = trees.find(root, posixpath.dirname(at.rstrip("/")))
+        if above is not None and above.kind != "d":
+            raise EngineError(f"lstat {path}: not a directory")
     return found is not None and (not expected or expected in TYPES[found.kind])
 
 
 async def stat_in(ctx: Context, op: Op, path: str, literal: bool) -> Record:
+    op, inside = rooted(op, path)
     root = await ctx.solver.solve(op)
-    found = ctx.solver.trees.locate(root, path, not literal)
+    found = ctx.solver.trees.locate(root, inside, not literal)
     if found is None or not path:
         raise EngineError(f"stat {path}: no such file or directory")
     at, entry = found
@@ -47,16 +57,19 @@ async def stat_in(ctx: Context, op: Op, path: str, literal: bool) -> Record:
 
 
 async def entries(ctx: Context, tree: Directory, path: str = "") -> list[str]:
-    root = await ctx.solver.solve(tree.op)
-    found = ctx.solver.trees.find(root, path)
+    op, inside = rooted(tree.op, path)
+    root = await ctx.solver.solve(op)
+    found = ctx.solver.trees.find(root, inside)
     if found is None:
         raise EngineError(f"{path}: no such file or directory")
     if found.kind != "d":
         raise EngineError(f"{path} is not a directory")
-    return sorted(name + "/" * (e.kind == "d") for name, e in ctx.solver.trees.node(found).items())
+    return [name + "/" * (e.kind == "d") for name, e in sorted(ctx.solver.trees.node(found).items())]
 
 
 async def glob(ctx: Context, tree: Directory, pattern: str) -> list[str]:
+    if not pattern:
+        raise EngineError("a glob needs a pattern")
     root = await ctx.solver.solve(tree.op)
     found: list[str] = ctx.solver.trees.glob(root, pattern)
     return found
@@ -133,7 +146,7 @@ def with_files(
 def with_new_file(ctx: Context, tree: Directory, path: str, contents: str, permissions: int = 0o644) -> Directory:
     if len(posixpath.basename(path.rstrip("/"))) > _LONGEST_NAME:
         raise EngineError(f"File name length exceeds the maximum supported {_LONGEST_NAME} characters")
-    made = Op("bytes", {"data": contents, "mode": permissions or 0o644})
+    made = Op("bytes", {"data": contents, "mode": permissions & 0o777 or 0o644})
     return _made(tree, "write_file", {"path": path}, made)
 
 
@@ -162,12 +175,14 @@ async def sync(ctx: Context, tree: Directory) -> str:
 
 def directory_at(ctx: Context, tree: Directory, path: str) -> Directory:
     name = posixpath.basename(posixpath.normpath("/" + path)) or "/"
-    return Directory(Op("directory_of", {"path": path}, (tree.op,)), name)
+    op, inside = rooted(tree.op, path)
+    return Directory(Op("directory_of", {"path": inside}, (op,)), name)
 
 
 async def file_at(ctx: Context, tree: Directory, path: str) -> File:
     """Looked up at once, as Dagger does, so that a missing file is an error of this field."""
-    op = Op("file_of", {"path": path}, (tree.op,))
+    op, inside = rooted(tree.op, path)
+    op = Op("file_of", {"path": inside}, (op,))
     await ctx.solver.solve(op)
     return File(op, posixpath.basename(path))
 
@@ -194,8 +209,8 @@ DIRECTORY: dict[str, Any] = {
     "withError": lambda ctx, tree, err: _made(tree, "error", {"message": err}) if err else tree,
     "withFile": with_file,
     "withFiles": with_files,
-    "withNewDirectory": lambda ctx, tree, path, permissions=0o755: _made(
-        tree, "make_directory", {"path": path, "mode": permissions}
+    "withNewDirectory": lambda ctx, tree, path, permissions=0o644: _made(
+        tree, "make_directory", {"path": path, "mode": permissions & 0o777}
     ),
     "withNewFile": with_new_file,
     "withSymlink": lambda ctx, tree, target, linkName: _made(tree, "symlink", {"path": linkName, "target": target}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import folders
 from engine.api.directories import TYPES
-from engine.api.objects import File, Record, identify, record
+from engine.api.objects import File, Record, identify, named, record
 from engine.api.search import search_file
 from engine.errors import EngineError
 from engine.graph import Op
@@ -22,7 +22,7 @@ async def contents(ctx: Context, file: File, offsetLines: int | None = None, lim
         lines = data.split(b"\n")
         kept = [line + b"\n" for line in lines[:-1]] + lines[-1:]
         first = max(offsetLines or 0, 0)
-        data = b"".join(kept[first:] if limitLines is None else kept[first : first + max(limitLines, 0)])
+        data = b"".join(kept[first:] if limitLines is None or limitLines < 0 else kept[first : first + limitLines])
     return data.decode("utf-8", "replace")
 
 
@@ -57,7 +57,7 @@ async def file_digest(ctx: Context, file: File, excludeMetadata: bool = False) -
 
 async def file_stat(ctx: Context, file: File) -> Record:
     entry = await ctx.solver.solve(file.op)
-    return record(name=file.name, size=entry.size, permissions=entry.mode, fileType=TYPES["f"][1])
+    return record(name=file.name, size=entry.size, permissions=entry.mode & 0o777, fileType=TYPES["f"][1])
 
 
 def replaced(
@@ -68,9 +68,7 @@ def replaced(
 
 
 def with_name(ctx: Context, file: File, name: str) -> File:
-    if "/" in name:
-        raise EngineError(f'file name "{name}" must not contain a directory')
-    return File(file.op, name)
+    return File(file.op, named(name))
 
 
 FIELDS: dict[str, Any] = {

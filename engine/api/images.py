@@ -19,8 +19,10 @@ _DOCKER_TYPES = ("DockerMediaTypes", "DOCKER")
 
 def _variants(ctx: Context, box: Container, variants: list[str] | None) -> list[Container]:
     boxes = [load(ctx, v, "Container") for v in variants or ()]
-    boxes = boxes if box.root == SCRATCH and boxes else [box, *boxes]
-    return list({b.platform: b for b in reversed(boxes)}.values())[::-1]
+    if box.root == SCRATCH and not boxes:
+        raise EngineError("the container has no root: an image needs one")
+    boxes = boxes if box.root == SCRATCH else [box, *boxes]
+    return sorted({b.platform: b for b in reversed(boxes)}.values(), key=lambda b: b.platform)
 
 
 def _refuse_compression(compression: str) -> None:

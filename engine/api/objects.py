@@ -50,6 +50,17 @@ class Record:
         return dict(self.values).get(name)
 
 
+def named(name: str) -> str:
+    """A file's name.
+
+    Raises:
+        EngineError: it is none, or one of a file in another folder.
+    """
+    if "/" in name or name in ("", ".", ".."):
+        raise EngineError(f'file name "{name}" must not be empty or contain a directory')
+    return name
+
+
 def record(**values: Any) -> Record:
     return Record(tuple(values.items()))
 

@@ -6,6 +6,7 @@ import posixpath
 from dataclasses import replace
 from typing import Any
 
+from engine.api.configuration import after_steps
 from engine.api.directories import exists_in, stat_in
 from engine.api.objects import Directory, File, Record, absolute, expanded, given, load
 from engine.errors import EngineError
@@ -83,7 +84,7 @@ async def exists(
     expand: bool = False,
 ) -> bool:
     op, rest = _inside(box, absolute(box, path, expand))
-    return await exists_in(ctx, op, rest, expectedType, doNotFollowSymlinks)
+    return await exists_in(ctx, op, rest or "/", expectedType, doNotFollowSymlinks)
 
 
 async def stat(ctx: Context, box: Container, path: str, doNotFollowSymlinks: bool = False) -> Record:
@@ -152,7 +153,7 @@ def with_new_file(
     owner: str = "",
     expand: bool = False,
 ) -> Container:
-    made = Op("bytes", {"data": contents, "mode": permissions or 0o644})
+    made = Op("bytes", {"data": contents, "mode": permissions & 0o777 or 0o644})
     at = absolute(box, path, expand)
     arguments = {"mode": None, "owner": owner, "name": posixpath.basename(at), "into": path.endswith(("/", "/."))}
     return _write(box, at, "put_file", arguments, made)
@@ -184,7 +185,9 @@ def without_files(ctx: Context, box: Container, paths: list[str], expand: bool =
 
 
 def _mounted(box: Container, mount: Mount) -> Container:
-    return box.change(mounts=(*(m for m in box.mounts if m.at != mount.at), mount), image_ref="")
+    covered = mount.at.rstrip("/") + "/"
+    others = (m for m in box.mounts if m.at != mount.at and not m.at.startswith(covered))
+    return box.change(mounts=(*others, mount), image_ref="")
 
 
 def with_mounted_directory(
@@ -240,7 +243,7 @@ FIELDS: dict[str, Any] = {
     "directory": directory,
     "exists": exists,
     "file": file,
-    "mounts": lambda ctx, box: [m.at for m in box.mounts if m.kind != "secret"],
+    "mounts": after_steps(lambda ctx, box: [m.at for m in box.mounts if m.kind != "secret"]),
     "rootfs": lambda ctx, box: Directory(box.root),
     "stat": stat,
     "withDirectory": with_directory,

@@ -14,13 +14,16 @@ from urllib.parse import urlsplit
 
 from engine import services
 from engine.api.configuration import port_record
-from engine.api.objects import Directory, File, Record, identify, load, refusing
+from engine.api.objects import Directory, File, Record, identify, load, named, refusing
 from engine.errors import EngineError
 from engine.graph import CacheVolume, Container, Op, Secret, Service
 from engine.session.execute import Context
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7"}
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
+_ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386"}
+_SYSTEMS = ("darwin", "freebsd", "linux", "windows")
+_KNOWN = ("386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x")
 _NONCE = itertools.count(1)
 
 
@@ -28,8 +31,21 @@ def default_platform(ctx: Context, _: object = None) -> str:
     return f"linux/{_ARCHITECTURES.get(machine.machine(), machine.machine())}"
 
 
-def container(ctx: Context, _: object, platform: str = "") -> Container:
-    return Container(platform or default_platform(ctx))
+def container(ctx: Context, _: object, platform: str | None = None) -> Container:
+    return Container(default_platform(ctx) if platform is None else _platform(ctx, platform))
+
+
+def _platform(ctx: Context, text: str) -> str:
+    """A platform as containerd's ``platforms.Parse`` understands it: an operating system, an architecture, or both."""
+    system, architecture = default_platform(ctx).split("/")
+    parts = [_ALIASES.get(part, part) for part in text.lower().split("/")]
+    if len(parts) == 1 and parts[0] in _SYSTEMS:
+        return f"{parts[0]}/{architecture}"
+    if len(parts) == 1 and parts[0] in _KNOWN:
+        return f"{system}/{parts[0]}"
+    if len(parts) not in (2, 3) or not all(parts):
+        raise EngineError(f"{text!r} is not a platform: linux/amd64 and linux/arm/v7 are some")
+    return "/".join(parts)
 
 
 @refusing("authHeader", "experimentalServiceHost")
@@ -42,7 +58,7 @@ def http(ctx: Context, _: object, url: str, name: str = "", permissions: int = 0
 
 
 def new_file(ctx: Context, _: object, name: str, contents: str, permissions: int = 0o644) -> File:
-    return File(Op("bytes", {"data": contents, "mode": permissions}), posixpath.basename(name))
+    return File(Op("bytes", {"data": contents, "mode": permissions & 0o777}), named(name))
 
 
 def secret(ctx: Context, _: object, uri: str, cacheKey: str = "") -> Secret:

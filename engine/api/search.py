@@ -35,7 +35,7 @@ async def search(
         raise Refused("Directory.search(skipIgnored)")
     expression = _compiled(pattern, literal, multiline, dotall, insensitive)
     root = await ctx.solver.solve(tree.op)
-    files = _files(ctx, root, paths or [""], Patterns([g if "/" in g else f"**/{g}" for g in globs or ()]), skipHidden)
+    files = _files(ctx, root, paths or [""], _globs(globs or []), skipHidden)
     return await asyncio.to_thread(_found, ctx, files, expression, multiline, filesOnly, limit)
 
 
@@ -68,8 +68,17 @@ def _compiled(pattern: str, literal: bool, multiline: bool, dotall: bool, insens
         raise EngineError(f"{pattern!r} is not a regular expression: {error}") from None
 
 
+def _globs(globs: list[str]) -> tuple[Patterns, Patterns]:
+    """What a file has to match, and what it must not."""
+    anywhere = [g if "/" in g else f"!**/{g[1:]}" if g.startswith("!") else f"**/{g}" for g in globs]
+    return (
+        Patterns([g for g in anywhere if not g.startswith("!")]),
+        Patterns([g[1:] for g in anywhere if g.startswith("!")]),
+    )
+
+
 def _files(
-    ctx: Context, root: Entry, paths: list[str], globs: Patterns, skip_hidden: bool
+    ctx: Context, root: Entry, paths: list[str], globs: tuple[Patterns, Patterns], skip_hidden: bool
 ) -> Iterator[tuple[str, Entry]]:
     for start in paths:
         found = ctx.solver.trees.find(root, start)
@@ -79,8 +88,11 @@ def _files(
         below = [("", found)] if found.kind == "f" else ctx.solver.trees.walk(found)
         for path, entry in below:
             whole = "/".join(part for part in (above, path) if part)
+            wanted, unwanted = globs
             hidden = any(part.startswith(".") for part in path.split("/"))
-            if entry.kind == "f" and not (skip_hidden and hidden) and (not globs or globs.match(whole)):
+            if entry.kind != "f" or (skip_hidden and hidden) or (wanted and not wanted.match(whole)):
+                continue
+            if not unwanted.match(whole):
                 yield whole, entry
 
 

@@ -24,7 +24,7 @@ import dagger
 from dagger import dag
 
 HERE = Path(__file__).parent
-SUBJECTS = ("containers", "trees", "edges")
+SUBJECTS = ("containers", "trees", "edges", "writes", "lookups", "runs", "beside")
 
 
 @dataclass(frozen=True)
