@@ -89,7 +89,12 @@ def kill(service: Service, whom: str) -> bool:
     if whom == "matcher":
         victims = matcher
     elif whom == "worker":
-        victims = random.sample(service.workers(), 1)
+        deadline = time.monotonic() + 60
+        while not (there := service.workers()):  # all were killed, and a busy machine has not replaced one yet
+            if service.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"no worker was replaced:\n{service.log.read_text()[-4000:]}")
+            time.sleep(0.05)
+        victims = random.sample(there, 1)
     else:
         victims = [
             service.process.pid,
