@@ -58,6 +58,9 @@ async def session(engine: str, on_event: Callable[..., None]) -> AsyncIterator[s
                     os.environ[name] = value
             opened.__exit__(None, None, None)
         return
+    # The SDK takes the CLI on PATH only where it is told to, and else downloads one.
+    if found := shutil.which("dagger"):
+        os.environ.setdefault("_EXPERIMENTAL_DAGGER_CLI_BIN", found)
     try:
         async with dagger.connection():
             yield await dag.version()
