@@ -54,7 +54,7 @@ async def owners_that_nobody_knows(bench: Bench) -> Any:
         await tried(bench.box.with_file("/o", dag.file("f", ""), owner="cift:nobody-here").directory("/").entries())
         == 1,
         await tried(
-            bench.box.with_new_file("/o", "", owner="4000001").with_exec(["stat", "-c", "%u:%g", "/o"]).stdout()
+            bench.box.with_new_file("/o", "", owner="4000000").with_exec(["stat", "-c", "%u:%g", "/o"]).stdout()
         ),
         await tried(bench.box.with_new_file("/o", "", owner=":5").with_exec(["stat", "-c", "%u:%g", "/o"]).stdout()),
         await tried(bench.box.with_new_file("/o", "", owner="cift:").with_exec(["stat", "-c", "%u:%g", "/o"]).stdout()),
