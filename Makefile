@@ -66,8 +66,9 @@ fuzz-engine: $(STAMP)
 bench-release: $(STAMP)
 	$(PYTHON) benchmarks/release $(ARGS)
 
+# Of the architecture that images are built for; others: ARGS="--architecture arm64"
 lock: $(STAMP)
-	$(PYTHON) -m images.debian.update $(ARGS)
+	$(PYTHON) -m images.debian.update $(or $(ARGS),--architecture amd64)
 
 # The service's forecast, trained anew in the image of its CPU variant: the same weights and the same card each time
 train: $(STAMP)
