@@ -112,7 +112,7 @@ def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> 
     ]
     if step.redirect_stdout or step.redirect_stderr:
         parts.append("opened before the program starts")  # Older engines did otherwise.
-    return "step 2 " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return "step 3 " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _plain(outcome: dict[str, Any]) -> dict[str, Any]:
