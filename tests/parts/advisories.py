@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.parts.go import programs
+from tests.parts.go import on_path, programs
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def database(folder: Path, advisories: Sequence[Advisory], debian: Sequence[Debi
     words = [program, "build", "--cache-dir", folder / "lists", "--output-dir", folder / "db"]
     for name in ("ghsa", "debian"):
         words += ["--only-update", name]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(words, env=on_path(), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "db"
 

@@ -29,6 +29,11 @@ def _go() -> str:
     return str(wheels("go") / "go/bin/go")
 
 
+def on_path() -> dict[str, str]:
+    """The environment, with Go on its PATH: some programs of Go ask for it as they start."""
+    return {**os.environ, "PATH": f"{Path(_go()).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
 def programs(name: str, what: str = "tool", only_if: str = "") -> Path:
     """The folder of the programs of the module ``tests/parts/NAME``: its tools, or its own package ``.``.
 

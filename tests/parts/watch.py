@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +20,10 @@ def processes() -> Iterator[dict[str, set[bytes]]]:
 
     def sample(into: dict[str, set[bytes]]) -> None:
         for kind, found in into.items():
-            for each in Path("/proc").glob(f"[0-9]*/{kind}"):
+            for number in filter(str.isdigit, os.listdir("/proc")):
+                process = Path("/proc", number)
                 try:
-                    found.add((each.parent / "comm").read_bytes().strip() + b"\0" + each.read_bytes())
+                    found.add((process / "comm").read_bytes().strip() + b"\0" + (process / kind).read_bytes())
                 except OSError:
                     continue
 
