@@ -133,7 +133,7 @@ def test_a_registry_whose_disk_is_full_gets_no_tag_and_the_reason_is_told(
     source, root = image(tmp_path / "a", seed=83, size=3_000_000)
     bubblewrap = program("bwrap", LOCK.with_name("sandbox.lock"))
     folder = tmp_path / "full"
-    around = [*bubblewrap, "--dev-bind", "/", "/", "--size", "1000000", "--tmpfs", str(folder / "storage"), "--"]
+    around = [*bubblewrap, "--die-with-parent", "--dev-bind", "/", "/", "--size", "1000000", "--tmpfs", str(folder / "storage"), "--"]
     with without_referrers(folder, certificates, around) as full:
         with Remote(Repository(full.host, "is/full"), settings(full, certificates)) as target:
             with pytest.raises(RegistryError, match=r"is/full.* answered 500"):
