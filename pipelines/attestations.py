@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +28,7 @@ def gate(dist: Path, accepted: str, now: datetime) -> dict[str, Any]:
             its inputs and the reports give.
     """
     path = dist / outputs.VERDICT
-    value = _json(path) if path.exists() else {"verdict": "incomplete", "reason": f"{path} is not there"}
+    value = outputs.read_json(path) if path.exists() else {"verdict": "incomplete", "reason": f"{path} is not there"}
     verdict = value.get("verdict")
     if path.exists():
         given, _ = judging.again(dist)
@@ -59,7 +58,7 @@ def of(dist: Path, target: str, digest: str, verdict: dict[str, Any]) -> tuple[l
     for kind, name in _DOCUMENTS:
         path = dist / name.format(target=target)
         if path.exists():
-            made.append(statements.build([digest], kind, _json(path)))
+            made.append(statements.build([digest], kind, outputs.read_json(path)))
         else:
             absent.append(name.format(target=target))
     made.append(statements.build([digest], statements.SCAN_VERDICT, verdict))
@@ -73,15 +72,3 @@ def of(dist: Path, target: str, digest: str, verdict: dict[str, Any]) -> tuple[l
     if provenance.predicate_type != statements.SLSA_PROVENANCE or not provenance.is_about(digest):
         raise PipelineError(f"{path} is no provenance of {digest}: it does not belong to this image")
     return [*made, statements.build([digest], statements.SLSA_PROVENANCE, provenance.predicate)], absent
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise PipelineError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise PipelineError(f"{path} is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise PipelineError(f"{path} holds no JSON object")
-    return value

@@ -5,7 +5,11 @@ One folder a kind, one file a target: `release` attests from here, `verify` and 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
+
+from pipelines.errors import PipelineError
 
 #: ``{"predicateType", …}``: an in-toto Statement v1 whose subject is the image's manifest.
 PROVENANCE = "provenance/{target}.json"
@@ -26,3 +30,23 @@ def path(output: Path, name: str, target: str = "") -> Path:
     place = output / name.format(target=target)
     place.parent.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def json_object(data: bytes, place: Path) -> dict[str, Any]:
+    """A JSON object of a file; raises PipelineError for something else."""
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise PipelineError(f"{place} is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise PipelineError(f"{place} holds no JSON object")
+    return value
+
+
+def read_json(place: Path, remedy: str = "") -> dict[str, Any]:
+    """The JSON object in a file; raises PipelineError, with the remedy, where the file cannot be read."""
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise PipelineError(f"{place}: {error.strerror}{remedy}") from None
+    return json_object(data, place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import html
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +36,9 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     try:
-        report, verdict = _json(options.dist / "build.json"), _json(options.dist / outputs.VERDICT)
+        report, verdict = (
+            outputs.read_json(options.dist / name, "; run pipelines/build.py first") for name in ("build.json", outputs.VERDICT)
+        )
         text = markdown(report, verdict)
         told = list(commands(verdict))
     except PipelineError as error:
@@ -54,18 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         file.write(text + "\n")
     print("\n".join(told))
     return 0
-
-
-def _json(place: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(place.read_bytes())
-    except OSError as error:
-        raise PipelineError(f"{place}: {error.strerror}; run pipelines/build.py first") from None
-    except ValueError as error:
-        raise PipelineError(f"{place} is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise PipelineError(f"{place} holds no JSON object")
-    return value
 
 
 def markdown(report: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:

@@ -41,7 +41,7 @@ def write(
     outputs.path(out, outputs.VERDICT).write_bytes(_encoded(document))
     for target in targets:
         place = out / outputs.SBOM.format(target=target)
-        about = vex.product(json_object(place.read_bytes(), place))
+        about = vex.product(outputs.json_object(place.read_bytes(), place))
         today = given.clock.astimezone(UTC).date()
         for name, made_of in ((outputs.VEX, vex.openvex), (outputs.CYCLONEDX_VEX, vex.cyclonedx)):
             outputs.path(out, name, target).write_bytes(_encoded(made_of(given.exceptions, about, today)))
@@ -59,7 +59,7 @@ def judged(
     """What is judged, the reports on these targets in a folder, and the verdict's document; errors as :func:`write`."""
     found = {target: place for target in targets if (place := _report(out, target)).exists()}
     data = {target: place.read_bytes() for target, place in found.items()}
-    values = {target: json_object(data[target], place) for target, place in found.items()}
+    values = {target: outputs.json_object(data[target], place) for target, place in found.items()}
     findings = [each for target, value in values.items() for each in _findings(value, target)]
     given = gate.Inputs(
         project.scan,
@@ -83,7 +83,7 @@ def again(out: Path) -> tuple[gate.Inputs, gate.Verdict]:
     """
     place = out / outputs.VERDICT
     try:
-        value = json_object(place.read_bytes(), place)
+        value = outputs.json_object(place.read_bytes(), place)
         said, given = gate.repeated(value, str(place)), gate.inputs(value, str(place))
         findings: list[report.Finding] = []
         for target, digest in given.reports.items():
@@ -113,7 +113,7 @@ def _untouched(out: Path, target: str, digest: str) -> dict[str, Any]:
         raise PipelineError(f"{place}: {error.strerror}") from None
     if _digest(data) != digest:
         raise PipelineError(f"{place} is not the report that was judged, whose digest is {digest}; scan again")
-    value = json_object(data, place)
+    value = outputs.json_object(data, place)
     if (out / target / "index.json").exists():
         try:
             config = compare.manifest_of(out / target)[1]["config"]["digest"]
@@ -121,17 +121,6 @@ def _untouched(out: Path, target: str, digest: str) -> dict[str, Any]:
             raise PipelineError(f"{out / target}: not an image that can be read: {error}") from None
         if report.image(value) != config:
             raise PipelineError(f"{place} is about another image than the one in {out / target}; scan again")
-    return value
-
-
-def json_object(data: bytes, place: Path) -> dict[str, Any]:
-    """A JSON object of a file; raises PipelineError for something else."""
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise PipelineError(f"{place} is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise PipelineError(f"{place} holds no JSON object")
     return value
 
 
