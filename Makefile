@@ -94,7 +94,8 @@ $(STAMP):
 	  then found=$$name; break; fi; done; \
 	if [ -z "$$found" ]; then echo 'make: Python 3.11 or newer with its venv module is needed (Debian: python3 python3-venv)' >&2; exit 1; fi; \
 	echo 'setting up $(VENV) from requirements/development.txt: a minute or two'; rm -rf $(VENV) && $$found -m venv $(VENV)
-	@$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/development.txt
+	@install='$(PYTHON) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/development.txt'; \
+	$$install || { echo 'make: once more, for a connection may break once' >&2; sleep 5; $$install; }
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(PYTHON)" -m cift "$$@"\n' '$(CURDIR)' '$(CURDIR)' > $(VENV)/bin/cift && chmod +x $(VENV)/bin/cift
 	@touch $@
 

@@ -30,6 +30,8 @@ _LOCAL = (
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 _SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 FOLDER = "/run/network"
+#: Requests that share one connection hang together, and are tried again on that same one: crates come over connections of their own.
+_PATIENCE = {"CARGO_HTTP_MULTIPLEXING": "false", "CARGO_NET_RETRY": "5", "PIP_RESUME_RETRIES": "5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ ENTER = f". {FOLDER}/variables"
 
 def variables(environ: Mapping[str, str]) -> str:
     """A shell fragment that exports what is to be known in a step."""
-    lines = []
+    lines = [f"export {name}={value}" for name, value in _PATIENCE.items()]
     for name, value in sorted(environ.items()):
         upper = name.upper()
         if upper in _NAMES or (name.startswith(("PIP_", "CARGO_")) and name not in _LOCAL):

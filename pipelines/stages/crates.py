@@ -47,7 +47,8 @@ def fetched(box: dagger.Container, source: dagger.Directory, workspace: str, net
                 ENTER,
                 "mkdir -p /cargo",
                 "if [ -f /tmp/network/cargo.toml ]; then cp /tmp/network/cargo.toml /cargo/config.toml; fi",
-                "cargo fetch --locked",
+                # What hung for each attempt of one cargo, the next one asks for anew.
+                "cargo fetch --locked || { sleep 5; cargo fetch --locked; }",
                 "rm -rf /cargo/registry/src /cargo/config.toml /cargo/.package-cache* /cargo/.global-cache",
             )
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.kept import kept, wheels
+from tests.parts.kept import kept, tried, wheels
 
 HERE = Path(__file__).parent
 _NEEDED = (1, 26)
@@ -47,14 +47,7 @@ def programs(name: str, what: str = "tool", only_if: str = "") -> Path:
         # A toolchain that a module asked for would come by itself, and no lock tells of that one.
         settings = {"GOFLAGS": "-trimpath -buildvcs=false -mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
         words = [_go(), "build", "-o", f"{folder}/", what]
-        done = subprocess.run(
-            words,
-            cwd=source,
-            env={**os.environ, **settings, "CGO_ENABLED": "0"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = tried(words, cwd=source, env={**os.environ, **settings, "CGO_ENABLED": "0"})
         if done.returncode:
             pytest.skip(f"go build in tests/parts/{name} failed: {done.stderr.strip()[-300:]}")
 

@@ -7,9 +7,10 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
+from subprocess import CompletedProcess
 from tempfile import mkdtemp
 
 import pytest
@@ -47,16 +48,21 @@ def kept(name: str, locks: Sequence[Path], make: Callable[[Path], None]) -> Path
     return folder
 
 
+def tried(words: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
+    """What a command that downloads said: a second time where it failed, for a connection may break once."""
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return (
+        done
+        if not done.returncode
+        else subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    )
+
+
 def wheels(lock: str) -> Path:
     """The folder into which the hashed requirements ``requirements/LOCK.txt`` are installed; skips where they cannot be had."""
 
     def make(folder: Path) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", *_INSTALL, "--target", folder, "-r", listed],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = tried([sys.executable, "-m", "pip", *_INSTALL, "--target", str(folder), "-r", str(listed)])
         if done.returncode:
             pytest.skip(f"requirements/{lock}.txt cannot be had: {done.stderr.strip().splitlines()[-1:]}")
 
