@@ -24,7 +24,7 @@ from importlib import import_module
 
 import uvicorn._subprocess
 import uvicorn.supervisors.multiprocess
-from uvicorn.config import HTTP_PROTOCOLS, LOGGING_CONFIG
+from uvicorn.config import HTTP_PROTOCOLS, LOGGING_CONFIG, WS_PROTOCOLS
 from uvicorn.main import main
 from uvicorn.server import Server
 from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
@@ -145,7 +145,7 @@ def _install() -> None:
     # uvicorn has no options for these; with another release that names them differently the service's tests fail.
     uvicorn._subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]
     uvicorn.supervisors.multiprocess.Process = Child  # type: ignore[misc]
-    HTTP_PROTOCOLS["auto"] = "cift.connection:Connection"
+    HTTP_PROTOCOLS["auto"], WS_PROTOCOLS["auto"] = "cift.connection:Connection", "cift.connection:Stream"
     command = import_module("uvicorn.main")  # whose name in the package is that of its function
     command.Multiprocess = Supervisor  # type: ignore[attr-defined]
     command.Server = Worker  # type: ignore[attr-defined]

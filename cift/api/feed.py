@@ -43,6 +43,7 @@ class Subscriber:
         now, waiting = time.monotonic(), self._waiting
         if waiting and (len(waiting) >= QUEUE or now - waiting[0][0] > LAG):
             self.dropped.set()
+            waiting.clear()
         elif not self.dropped.is_set():
             waiting.append((now, message))
             self._any.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -144,6 +144,40 @@ def test_a_flood_of_headers_is_cut_off(shared: Service, head: bytes) -> None:
                 break
     assert sent < 100_000
     _refusal(answer, 431)
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"0\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(100_000)),
+        b"0\r\nX: " + b"a" * 2_000_000,
+        b"1;" + b"a" * 2_000_000,
+    ],
+    ids=["trailers", "a trailer", "an extension"],
+)
+def test_what_surrounds_a_body_without_end_is_refused(shared: Service, flood: bytes) -> None:
+    head = _post(b"", "Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
+    with _nothing_changes(shared):
+        assert "may have" in _refusal(_spoken(shared, head + b"1\r\n{\r\n", flood), 431)
+
+
+def test_a_message_that_is_too_large_as_a_whole_is_told_so(launch: Callable[..., Service]) -> None:
+    service = launch(1, CIFT_MAX_BODY=str(1 << 30))
+    detail = _refusal(_spoken(service, _post(b" " * (65 << 20))), 413)
+    assert detail == f"a request may have {64 << 20} bytes in all"
+
+
+def test_a_client_that_does_not_read_its_answers_does_not_keep_the_service_from_ending(
+    launch: Callable[..., Service],
+) -> None:
+    service = launch(1)
+    where = urlsplit(service.address)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((where.hostname, where.port))
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        time.sleep(0.5)
+        service.stop()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -114,17 +116,56 @@ def test_what_makes_no_sense_is_told_so(launch: Callable[..., Service]) -> None:
         _until(socket, "pong")
 
 
-def test_a_client_that_does_not_read_is_dropped_with_a_reason_and_the_others_go_on(
-    launch: Callable[..., Service],
-) -> None:
-    service = launch(2)
+def _narrow(service: Service) -> socket.socket:
+    """A connection that buffers little."""
     where = urlsplit(service.address)
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     narrow.connect((where.hostname, where.port))
+    return narrow
+
+
+def _overrun(service: Service, dropped: int) -> None:
+    """Orders until so many clients were dropped."""
+    order = {"symbol": "CIFT-USD", "side": "buy", "price": "10.00", "quantity": "1"}
+    for _ in range(400):
+        service.http.post("/v1/orders/batch", json={"orders": [order] * 50})
+        if f'cift_streams_dropped_total{{reason="slow"}} {dropped}.0' in service.http.get("/metrics").text:
+            return
+    raise AssertionError("they were not dropped")
+
+
+def test_clients_that_never_read_are_cut_off_in_the_end(launch: Callable[..., Service]) -> None:
+    service = launch(1)
+    head = (
+        "GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+    )
+    words = b'{"op": "subscribe", "channel": "orders"}'
+    deaf = [_narrow(service) for _ in range(3)]
+    for one in deaf:
+        one.sendall(f"{head}\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
+        time.sleep(0.2)
+        one.sendall(bytes((0x81, 0x80 | len(words), 0, 0, 0, 0)) + words)  # RFC 6455, section 5.2, masked by zeros
+    _overrun(service, len(deaf))
+    gone = select.poll()
+    for one in deaf:
+        gone.register(one, 0)  # errors alone: nobody reads
+    deadline = time.monotonic() + 20
+    while len(gone.poll(0)) < len(deaf):
+        assert time.monotonic() < deadline, "the service holds on to them"
+        time.sleep(0.1)
+    assert "cift_streams 0.0" in service.http.get("/metrics").text
+    for one in deaf:
+        one.close()
+
+
+def test_a_client_that_does_not_read_is_dropped_with_a_reason_and_the_others_go_on(
+    launch: Callable[..., Service],
+) -> None:
+    service = launch(2)
     address = service.address.replace("http", "ws") + "/v1/stream"
     with (
-        connect(address, sock=narrow, max_queue=1, compression=None) as slow,
+        connect(address, sock=_narrow(service), max_queue=1, compression=None) as slow,
         _open(service, {"channel": "orders"}) as quick,
     ):
         slow.send('{"op": "subscribe", "channel": "orders"}')
