@@ -57,7 +57,8 @@ class Door:
                 request = event
                 refused = self._refused(request)
                 if refused is not None:
-                    await _send(connection, writer, *refused)
+                    status, data = refused
+                    await _send(connection, writer, status, b"" if request.method == b"HEAD" else data)
                     return False
             elif isinstance(event, h11.Data):
                 body += event.data
