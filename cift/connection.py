@@ -22,7 +22,7 @@ MAX_MESSAGE = 64 << 20
 """Bytes of a request in all; what a body may hold is less, and checked where it is read."""
 SECONDS = 20.0
 """From the first byte of a request, or from the connection, to the request's last byte; as long may an answer find nobody who reads."""
-FAREWELL = 5.0
+FAREWELL = 10.0
 """Seconds that a client has to take what was sent to it, and the reason why it is closed."""
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -27,6 +29,8 @@ class Met:
     broken: int = 0
     messages: int = 0
     closed: Counter[str] = field(default_factory=Counter)
+    dropped_after: list[float] = field(default_factory=list)
+    """Seconds after which the venue had counted each client that it dropped for its slowness."""
 
     def summary(self, elapsed: float) -> dict[str, object]:
         """Figures by name; times in milliseconds."""
@@ -38,6 +42,7 @@ class Met:
             "connections_broken": self.broken,
             "messages_received": self.messages,
             "websockets_closed": dict(sorted(self.closed.items())),
+            "slow_dropped_after_s": [round(after, 1) for after in self.dropped_after],
         }
         return figures
 
@@ -79,7 +84,7 @@ async def _trader(client: Client, symbol: str, until: float, met: Met) -> None:
     client.close()
 
 
-async def _listener(url: str, symbol: str, slow: bool, over: asyncio.Event, met: Met) -> None:
+async def _listener(url: str, symbol: str, slow: bool, reads_on: asyncio.Event, met: Met) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
@@ -99,7 +104,7 @@ async def _listener(url: str, symbol: str, slow: bool, over: asyncio.Event, met:
             for message in wanted:
                 await stream.send(message)
             if slow:
-                await over.wait()  # reads nothing until the end: then it learns what became of it
+                await reads_on.wait()  # nothing until then, when it learns what became of it
             async with asyncio.timeout(5 if slow else None):
                 async for _ in stream:
                     met.messages += not slow
@@ -123,6 +128,24 @@ async def _narrow(url: str) -> socket.socket:
     return narrow
 
 
+async def _dropped(client: Client, before: int, slow: int, reads_on: asyncio.Event, met: Met) -> None:
+    """Look on until the venue says that it has dropped as many as are slow, and let these read why."""
+    began = time.monotonic()
+    while len(met.dropped_after) < slow:
+        await asyncio.sleep(0.5)
+        with suppress(OSError, EOFError):
+            count = await _dropped_so_far(client) - before
+            met.dropped_after += [time.monotonic() - began] * (count - len(met.dropped_after))
+    reads_on.set()
+
+
+async def _dropped_so_far(client: Client) -> int:
+    found = re.search(
+        r'^cift_streams_dropped_total\{reason="slow"\} (\d+)', (await client.ask("GET", "/metrics")).body, re.M
+    )
+    return int(found[1]) if found else 0
+
+
 async def load(
     url: str, login: Login | None, symbol: str, clients: int, listeners: int, slow: int, seconds: float
 ) -> dict[str, object]:
@@ -136,19 +159,21 @@ async def load(
         answer = await probe.ask("GET", "/v1/account")
     except (OSError, EOFError):
         raise VenueError(f"{url}: there is no venue; start one: CIFT_RATE=0 cift serve") from None
-    probe.close()
     if answer.status != 200:
         raise VenueError(f"{url}: {answer.body.get('detail', answer.status)}")
-    met, over = Met(), asyncio.Event()
-    listening = [asyncio.create_task(_listener(url, symbol, n < slow, over, met)) for n in range(listeners)]
+    met, reads_on = Met(), asyncio.Event()
+    watching = asyncio.create_task(_dropped(probe, await _dropped_so_far(probe), slow, reads_on, met))
+    listening = [asyncio.create_task(_listener(url, symbol, n < slow, reads_on, met)) for n in range(listeners)]
     if listening:
         await asyncio.sleep(min(3.0, 0.5 + listeners / 100))
     began = time.monotonic()
     traders = [_trader(Client(url, login, f"demo-{2 + n % 8}"), symbol, began + seconds, met) for n in range(clients)]
-    await asyncio.gather(*traders)
+    await asyncio.gather(*traders) if traders else await asyncio.sleep(seconds)
     elapsed = time.monotonic() - began
-    over.set()
+    watching.cancel()
+    reads_on.set()
     for quick in listening[slow:]:
         quick.cancel()
-    await asyncio.gather(*listening, return_exceptions=True)
+    await asyncio.gather(watching, *listening, return_exceptions=True)
+    probe.close()
     return met.summary(elapsed)

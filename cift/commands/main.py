@@ -229,8 +229,8 @@ def _bench(options: argparse.Namespace) -> int:
 
     if options.slow > options.websockets:
         raise SettingsError("--slow: is more than --websockets")
-    if not options.clients:
-        raise SettingsError("--clients: at least one must place orders")
+    if not options.clients and not options.websockets:
+        raise SettingsError("--clients and --websockets: at least one client must come")
     words = (options.symbol, options.clients, options.websockets, options.slow, options.seconds)
     return _print(options, asyncio.run(bench.load(options.url, _login(), *words)))
 
