@@ -48,7 +48,7 @@ def installed() -> dict[str, Any]:
     """
     spec = importlib.util.find_spec("dagger")
     if spec is None or spec.origin is None:
-        raise EngineError("dagger-io is not installed: the engine reads the shape of the API from it")
+        raise EngineError("dagger-io is not installed: the engine reads the shape of the API from it; .venv has it, once make venv was run")
     return derive((Path(spec.origin).parent / "client/gen.py").read_text())
 
 
