@@ -207,8 +207,8 @@ def _scan(policy: Policy, known: Evidence, now: datetime) -> Check:
     found = _of(known, statements.SCAN_VERDICT)
     if not found:
         return Check("scan", FAILED, _missing(known, f"scan verdict ({statements.SCAN_VERDICT})"))
-    # The newest counts: an older "pass" must not hide a newer "fail".
-    newest = max(found, key=lambda each: _when(_scanned(each)) or datetime.min.replace(tzinfo=UTC))
+    # The newest counts: an older "pass" must not hide a newer "fail", nor one of the same time, or of none.
+    newest = max(found, key=_order)
     predicate = newest.statement.predicate
     verdict, when = _text(predicate, "verdict"), _when(_scanned(newest))
     allowed = ("pass", "incomplete") if policy.accept_incomplete_scan else ("pass",)
@@ -221,6 +221,11 @@ def _scan(policy: Policy, known: Evidence, now: datetime) -> Check:
         if age > policy.scan_max_age or age < -_SKEW_DAYS:
             return Check("scan", FAILED, f"the scan is {age:.1f} days old, and {policy.scan_max_age:g} are allowed")
     return Check("scan", PASSED, f"verdict {verdict}{f' of {when:%Y-%m-%d}' if when else ''}")
+
+
+def _order(each: Signed) -> tuple[datetime, bool]:
+    when = _when(_scanned(each)) or datetime.max.replace(tzinfo=UTC)
+    return when, _text(each.statement.predicate, "verdict") != "pass"
 
 
 def _scanned(each: Signed) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from registry.layout import Layout
 from sbom import statements
 from signing import attachment
 from tests.parts.attacked import Attack, attested, released, rewritten, verdict
+from verification.policy import Provenance
 
 SIGNATURE, SBOM, VEX = statements.COSIGN_SIGNATURE, statements.CYCLONEDX, statements.OPENVEX
 SCAN, PROVENANCE = statements.SCAN_VERDICT, statements.SLSA_PROVENANCE
@@ -224,6 +226,34 @@ def test_a_statement_by_the_right_key_counts_only_for_what_it_says_of_this_image
     spoil, says = STATEMENTS[name]
     spoil(attack)
     assert says in verdict(attack.layout.folder, attack.rules)
+
+
+@pytest.mark.parametrize("when", ["2026-01-01T00:00:00Z", "yesterday", ""])
+def test_a_signed_fail_counts_beside_a_pass_of_the_same_time_and_without_any(attack: Attack, when: str) -> None:
+    failed = {"verdict": "fail", "metadata": {"scanFinishedOn": when}}
+    made = statements.encode(statements.build([str(attack.root.digest)], SCAN, failed))
+    attachment.attach(attack.layout, attack.root, attack.signer.sign(made), SCAN)
+    assert "scan: the verdict is fail" in verdict(attack.layout.folder, attack.rules)
+
+
+WORKFLOW = "https://github.com/{}/.github/workflows/{}@refs/tags/v1"
+
+
+@pytest.mark.parametrize(
+    ("builder", "says"),
+    [
+        (WORKFLOW.format("team/app", "release.yml"), ""),
+        (WORKFLOW.format("team/app", "other.yml"), "workflow is .github/workflows/other.yml"),
+        (WORKFLOW.format("team/app", "release.yml.evil/x.yml"), "workflow is .github/workflows/release.yml.evil"),
+        ("https://example.org/.github/workflows/release.yml", "builder is https://example.org"),
+        ("urn:pipelines:builder:local", "workflow is not told"),
+    ],
+)
+def test_a_policy_can_ask_for_a_workflow(attack: Attack, builder: str, says: str) -> None:
+    wanted = Provenance(("https://github.com/team/*", "urn:*"), workflow=(".github/workflows/release.yml",))
+    attack.says(PROVENANCE, lambda v: v["predicate"]["runDetails"]["builder"].update(id=builder))
+    why = verdict(attack.layout.folder, replace(attack.rules, provenance=wanted))
+    assert says in why and bool(why) == bool(says)
 
 
 def test_a_statement_about_several_images_counts_for_each(attack: Attack) -> None:

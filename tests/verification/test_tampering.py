@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from registry import copy
+from images.manifest import encode
+from registry import content, copy
 from registry.content import Manifest
 from registry.layout import Layout
 from sbom import statements
@@ -166,6 +167,100 @@ def _mutations(
     layout = fresh()
     (bad / "index.json").write_bytes(b'{"schemaVersion":2,"manifests":[]}')
     yield "empty index", "holds 0 images"
+
+
+def _platforms(folder: Path, seed: int, signer: KeySigner, revision: str = REVISION) -> tuple[Layout, Manifest]:
+    """A signed index of two signed images, with all that belongs to them."""
+    whole, entries = Layout(folder, create=True), []
+    for place, name in enumerate(("amd64", "arm64")):
+        part, root = released(folder.with_name(f"{folder.name}-{name}"), seed + place, signer, revision)
+        copy.copy(part, root.descriptor, whole, [])
+        entries.append({**root.descriptor.to_json(), "platform": {"os": "linux", "architecture": name}})
+    return whole, _indexed(whole, entries, signer)
+
+
+def _indexed(layout: Layout, entries: list[dict[str, Any]], signer: KeySigner | None) -> Manifest:
+    """Make an index of entries what a layout holds; signed, if by someone."""
+    made = content.manifest(encode({"schemaVersion": 2, "mediaType": content.INDEX, "manifests": entries}))
+    layout.put_manifest(made)
+    listed = json.loads((layout.folder / "index.json").read_bytes())
+    bundles = [each for each in listed["manifests"] if each.get("artifactType")]
+    (layout.folder / "index.json").write_text(json.dumps({**listed, "manifests": bundles}))
+    layout.tag("", made)
+    if signer:
+        said = statements.build([str(made.digest)], statements.COSIGN_SIGNATURE, {})
+        attachment.attach(layout, made, signer.sign(statements.encode(said)), statements.COSIGN_SIGNATURE)
+    return made
+
+
+def test_every_mutation_of_an_index_of_platforms_is_refused_for_its_own_reason(tmp_path: Path) -> None:
+    signer = key_files(tmp_path)
+    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION) + REBUILT)
+    rules = policy.read(tmp_path / "policy.toml")
+    source, root = _platforms(tmp_path / "good", 55, signer)
+    old, _ = _platforms(tmp_path / "old", 57, signer, "0" * 40)
+    assert verdict(source.folder, rules) == "" == verdict(source.folder, rules)
+    bad, passed, rng = tmp_path / "bad", [], random.Random(7)
+
+    def check(name: str, says: str) -> None:
+        why = verdict(bad, rules)
+        if not why or says not in why:
+            passed.append(f"{name}: {why or 'accepted'} (expected {says})")
+        shutil.rmtree(bad)
+
+    blobs = sorted((source.folder / "blobs/sha256").iterdir())
+    for number in range(3 * len(blobs)):
+        chosen = blobs[number % len(blobs)]
+        shutil.copytree(source.folder, bad)
+        data = bytearray(chosen.read_bytes())
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        (bad / "blobs/sha256" / chosen.name).write_bytes(data)
+        check(f"bit in {chosen.name[:12]}", chosen.name[:12])
+    entries = json.loads(root.data)["manifests"]
+    theirs = json.loads(old.manifest(old.resolve(None).digest).data)["manifests"]
+    for name, listed in (
+        ("images in another order", entries[::-1]),
+        ("an image less", entries[:1]),
+        ("an image twice", [*entries, entries[0]]),
+        ("another platform", [{**entries[0], "platform": entries[1]["platform"]}, entries[1]]),
+        ("an old image in it", [entries[0], theirs[1]]),
+    ):
+        shutil.copytree(source.folder, bad)
+        copy.copy(old, old.manifest(content.Digest.parse(theirs[1]["digest"])).descriptor, Layout(bad), [])
+        _indexed(Layout(bad), listed, None)
+        check(name, "signature: there is no signature")
+    shutil.copytree(source.folder, bad)
+    copy.copy(old, old.manifest(content.Digest.parse(theirs[1]["digest"])).descriptor, Layout(bad), [])
+    _indexed(Layout(bad), [entries[0], theirs[1]], signer)
+    check("an old image in it, signed", "revision is " + "0" * 40)
+    for digest in (str(root.digest), *(each["digest"] for each in entries)):
+        shutil.copytree(source.folder, bad)
+        index = json.loads((bad / "index.json").read_bytes())
+        gone = {str(each.digest) for each in Layout(bad).referrers(content.Digest.parse(digest))}
+        index["manifests"] = [each for each in index["manifests"] if each["digest"] not in gone]
+        (bad / "index.json").write_text(json.dumps(index))
+        check(f"{digest} alone is not signed", f"there is no signature of {digest}")
+    shutil.copytree(old.folder, bad)
+    check("an old index with its own signatures", "revision is " + "0" * 40)
+    assert passed == []
+
+
+def test_a_byte_of_index_json_changes_nothing_or_is_refused(tmp_path: Path) -> None:
+    """No digest is of these bytes: they may only point at what is signed, whatever they say."""
+    signer = key_files(tmp_path)
+    (tmp_path / "policy.toml").write_text(POLICY.format(revision=REVISION) + REBUILT)
+    rules = policy.read(tmp_path / "policy.toml")
+    source, root = released(tmp_path / "good", 59, signer)
+    place, rng, refused = source.folder / "index.json", random.Random(8), 0
+    data = place.read_bytes()
+    for _ in range(200):
+        changed = bytearray(data)
+        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+        place.write_bytes(changed)
+        why = verdict(source.folder, rules)
+        refused += bool(why)
+        assert why or source.resolve(None).digest == root.digest
+    assert refused > 100
 
 
 @pytest.mark.parametrize("days", [8, 400])
