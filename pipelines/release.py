@@ -148,14 +148,14 @@ def _one(
         for name in names:
             copy.may_tag(remote, name, image.root, options.move_tags)
     for remote in remotes:
-        copy.send(image, source, remote, tell=_tell)
+        copy.send(image, source, remote, _near(remote, remotes), _tell)
     # Read back from everywhere; only now is anything signed.
     copy.send(image, source, staged)
     staged.tag(names[0], image.root)
     made = _signed(staged, [(each, kind) for each in image.manifests for kind in said[str(each.digest)]], who)
     for remote in remotes:
         for bundle in made:
-            copy.send(copy.graph(staged, bundle.descriptor), staged, remote, tell=_tell)
+            copy.send(copy.graph(staged, bundle.descriptor), staged, remote, _near(remote, remotes), _tell)
         if options.legacy_signatures and not isinstance(who, keyless.KeylessSigner):
             for each in image.manifests:
                 legacy.signature(remote, each.digest, str(remote), who.raw)
@@ -172,6 +172,12 @@ def _one(
         "attached": {str(each.digest): dict(each.annotations)["dev.sigstore.bundle.predicateType"] for each in made},
         "not attested": absent,
     }
+
+
+def _near(remote: Remote, remotes: Sequence[Remote]) -> list[str]:
+    """Repositories of the same registry that got all before it: what they have is not sent again."""
+    before = remotes[: remotes.index(remote)]
+    return [each.repository.path for each in before if each.repository.host == remote.repository.host]
 
 
 def _said(

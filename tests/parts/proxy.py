@@ -22,7 +22,7 @@ _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "upgr
 
 @dataclass
 class Fault:
-    """Trouble with the next ``times`` requests whose ``METHOD path`` matches ``where``.
+    """Trouble with ``times`` requests whose ``METHOD path`` matches ``where``, once ``after`` of them went through.
 
     ``status`` answers instead of the registry. ``cut`` closes the connection after that many bytes of the request's
     body went through, ``short`` after that many of the answer's. ``drip`` sends the answer a byte at a time, that many
@@ -31,6 +31,7 @@ class Fault:
 
     where: str
     times: int = 1
+    after: int = 0
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     cut: int = -1
@@ -84,6 +85,9 @@ class Proxy:
         with self._lock:
             for each in self.faults:
                 if each.times and re.search(each.where, f"{method} {path}"):
+                    if each.after:
+                        each.after -= 1
+                        continue
                     each.times -= 1
                     return each
         return None
