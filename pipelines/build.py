@@ -136,7 +136,7 @@ async def _run(
     began = datetime.now(UTC)
     with network.of_this_machine() as settings:
         async with session.session(engine, progress.on_event) as version:
-            scanned = scans.Scans(scans.origin(options.scan_database), settings)
+            scanned = scans.Scans(scans.origin(options.scan_database), settings, progress.note)
             given = pipeline.Inputs(
                 project, tree, targets, platform, settings, progress, None if options.no_scan else scanned, variant
             )

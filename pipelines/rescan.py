@@ -96,7 +96,7 @@ async def _scan(
 
     with network.of_this_machine() as settings:
         async with session.session(engine, progress.on_event):
-            given = scans.Scans(scans.origin(options.scan_database), settings)
+            given = scans.Scans(scans.origin(options.scan_database), settings, progress.note)
             with progress.stage("python base"):
                 base = await root(inputs.seed(), inputs.downloads("python-builder"), "python base")
             with progress.stage("scan"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipelines.network import Network
 from pipelines.stages import scan
 from pipelines.stages.dependencies import ARCHIVES
 from pipelines.verdict import SOURCE
+from scanning import unreached
 from scanning.gate import Database
 
 #: Trivy's own database is made anew every six hours.
@@ -35,7 +36,8 @@ class Origin:
 
     @property
     def name(self) -> str:
-        return self.folder or self.repository or "Trivy's own source"
+        """As a verdict tells of it, which is published: where this machine keeps its files is nobody's business."""
+        return "a folder" if self.folder else self.repository or "Trivy's own source"
 
 
 def origin(folder: str | None, environ: Mapping[str, str] = os.environ) -> Origin:
@@ -45,10 +47,14 @@ def origin(folder: str | None, environ: Mapping[str, str] = os.environ) -> Origi
 
 @dataclass
 class Scans:
-    """What a build has scanned: reports by target, and the facts of the database."""
+    """What a build has scanned: reports by target, and the facts of the database.
+
+    ``tell`` shows on this machine what a verdict does not hold: folders, addresses, a program's own words.
+    """
 
     origin: Origin
     network: Network
+    tell: Callable[[str], None]
     reports: dict[str, dagger.Directory] = field(default_factory=dict)
     database: Database = field(default_factory=lambda: Database(problem="the scan was left out"))
     scanner: scan.Scanner | None = None
@@ -71,18 +77,19 @@ class Scans:
             self.scanner = replace(self.scanner, database=tree)
             metadata = json.loads(await tree.file(scan.METADATA).contents())
             made, version = str(metadata["UpdatedAt"]), int(metadata["Version"])
-            # A verdict is published; where this machine keeps its files is nobody's business.
-            place = "a folder" if self.origin.folder else self.origin.name
-            self.database = Database(await scan.digest(self.scanner), made, place, version)
+            self.database = Database(await scan.digest(self.scanner), made, self.origin.name, version)
         except _Absent as error:
-            self._without(str(error))
+            self._without(str(error), error.detail)
         except dagger.ExecError as error:
-            self._without(f"{self.origin.name}: {_last_words(error)}")
+            cause = unreached.cause(f"{error.stdout}\n{error.stderr}")
+            self._without(f"{self.origin.name}: {cause}", _last_words(error))
         except (dagger.QueryError, ValueError, KeyError, TypeError) as error:
-            self._without(f"{self.origin.name}: it cannot be read: {error}")
+            self._without(f"{self.origin.name}: it cannot be read", str(error))
 
-    def _without(self, problem: str) -> None:
+    def _without(self, problem: str, detail: str = "") -> None:
         assert self.scanner is not None
+        if detail:
+            self.tell(f"vulnerability database: {detail}")
         self.scanner = replace(self.scanner, database=None)
         self.database = Database(source=self.origin.name, problem=problem)
 
@@ -93,7 +100,8 @@ class Scans:
             folder = Path(self.origin.folder).absolute()
             found = next((f for f in (folder, folder / "db") if (f / scan.DATABASE).is_file()), None)
             if found is None or not (found / scan.METADATA).is_file():
-                raise _Absent(f"{folder} holds no {scan.DATABASE} and {scan.METADATA}")
+                lacks = f"holds no {scan.DATABASE} and {scan.METADATA}"
+                raise _Absent(f"{self.origin.name} {lacks}", f"{folder} {lacks}")
             return await dag.host().directory(str(found), include=[scan.DATABASE, scan.METADATA]).sync()
         window = str(int(datetime.now(UTC).timestamp()) // _WINDOW_SECONDS)
         return await scan.downloaded(given, self.network, self.origin.repository, window)
@@ -123,7 +131,7 @@ class Scans:
                 raise
             # The rest is looked at all the same; only if that fails too, it was not for the database.
             self.reports[target] = await work(replace(given, database=None))
-            self._without(f"Trivy cannot use the one of {self.origin.name}: {_last_words(error)}")
+            self._without(f"Trivy cannot use the one of {self.origin.name}", _last_words(error))
 
     async def export(self, out: Path) -> None:
         for target, found in sorted(self.reports.items()):
@@ -132,7 +140,9 @@ class Scans:
 
 
 class _Absent(Exception):
-    pass
+    def __init__(self, problem: str, detail: str = "") -> None:
+        super().__init__(problem)
+        self.detail = detail
 
 
 def _last_words(error: dagger.ExecError) -> str:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -24,10 +25,12 @@ from tests.conftest import HERE
 from tests.parts import advisories
 from tests.parts.advisories import Advisory, Debian
 from tests.parts.certificates import Certificates
+from tests.parts.commands import command
 from tests.parts.outside import environment
 from tests.parts.registries import Registry, settings
-from tests.parts.sample import add
+from tests.parts.sample import add, image
 from tests.parts.trivy import scanner
+from tests.pipelines.conftest import environment as surroundings
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
 OLD = "h11==0.14.0 --hash=sha256:e3fe4ac4b851c468cc8363d500db52c2ead036020723024a109d37346efaa761\n"
@@ -164,9 +167,9 @@ def test_a_database_that_is_absent_old_or_broken_leaves_the_build_incomplete_and
     words = ("--no-run", "--target", "distroless", "--scan-database")
     other = tmp_path / "other"
     for problem, says in (
-        ("absent", f"{other} holds no trivy.db"),
+        ("absent", "a folder holds no trivy.db"),
         ("old", "the vulnerability database is 4.0 days old, and 3 are allowed"),
-        ("broken", "Trivy cannot use the one of"),
+        ("broken", "Trivy cannot use the one of a folder"),
     ):
         if problem != "absent":
             other.mkdir(exist_ok=True)
@@ -180,6 +183,9 @@ def test_a_database_that_is_absent_old_or_broken_leaves_the_build_incomplete_and
         assert "SCAN INCOMPLETE" in done.stderr and says in done.stderr, done.stderr[-3000:]
         assert verdict(plain)["verdict"] == "incomplete"
         assert again(plain).returncode == 3
+        # Who types it is told of the folder; who reads what is signed is not.
+        assert (f"{other} holds no trivy.db" in done.stderr) == (problem == "absent")
+        assert str(tmp_path) not in json.dumps(verdict(plain))
 
 
 def test_the_database_comes_from_a_mirror_that_asks_for_a_password(
@@ -199,6 +205,35 @@ def test_the_database_comes_from_a_mirror_that_asks_for_a_password(
     assert told["verdict"] == "pass", told["reasons"]
     assert told["inputs"]["database"]["digest"] == _digest((database / "trivy.db").read_bytes())
     assert told["inputs"]["database"]["source"] == f"{mirror}:2"
+
+
+@pytest.mark.parametrize(
+    ("mirror", "opened", "says"),
+    [
+        ("no-such-host.invalid/trivy-db:2", True, "its name is not known here"),
+        ("127.0.0.1:9/trivy-db:2", True, "it cannot be reached"),
+        ("{}/no/such/database:2", True, "there is no such database"),
+        ("{}/no/such/database:2", False, "its certificate is not trusted"),
+        ("{}/no/such/login:2", None, "the login is missing, or refused"),
+    ],
+)
+def test_a_mirror_that_fails_is_told_in_words_that_are_the_same_on_every_machine(
+    plain_registry: Registry, certificates: Certificates, tmp_path: Path, mirror: str, opened: bool | None, says: str
+) -> None:
+    image(tmp_path / "image", seed=90)
+    ours, mirror = environment(tmp_path, plain_registry, certificates), mirror.format(plain_registry.host)
+    wanted = {True: ("DOCKER_CONFIG", "SSL_CERT_FILE"), False: (), None: ("SSL_CERT_FILE",)}[opened]
+    alone = {name: value for name, value in surroundings().items() if name not in ("DOCKER_CONFIG", "SSL_CERT_FILE")}
+    env = {**alone, "TRIVY_DB_REPOSITORY": mirror, "PIPELINES_SCAN_DATABASE": "", "HOME": str(tmp_path)}
+    words = ("--engine", "embedded", "--output", tmp_path / "out", f"sample={tmp_path / 'image'}")
+    done = command("rescan", *words, **env, **{name: ours[name] for name in wanted})
+    assert done.returncode == 3, done.stderr[-2000:]
+    told = json.loads((tmp_path / "out/scan/verdict.json").read_bytes())
+    assert told["reasons"] == [f"there is no vulnerability database: {mirror}: {says}"]
+    assert told["inputs"]["database"]["source"] == mirror
+    # What was the matter here, in the program's own words, is shown and not kept.
+    assert "note  vulnerability database: " in done.stderr
+    assert not re.search(r"\d+\.\d+\.\d+\.\d+|dial|lookup", json.dumps(told).replace(mirror, ""))
 
 
 def _as_trivy_publishes_it(database: Path, folder: Path) -> tuple[content.Manifest, Layout]:

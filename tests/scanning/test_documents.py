@@ -14,7 +14,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from scanning import vex
+from scanning import unreached, vex
 from scanning.exceptions import Exemption
 from tests.parts.kept import wheels
 
@@ -84,3 +84,19 @@ def test_the_vex_documents_of_a_build_are_valid(name: str) -> None:
             assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(each.read_text()) is None
         else:
             assert read("OpenVEX", json.loads(each.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ('Get "https://mirror.example/v2/": dial tcp: lookup mirror.example on 10.1.2.3:53: no such host', "its name is not known here"),
+        ("dial tcp: lookup mirror.example on 10.1.2.3:53: read udp 10.1.2.9:4711->10.1.2.3:53: i/o timeout", "its name is not known here"),
+        ("dial tcp 10.1.2.3:443: connect: connection refused", "it cannot be reached"),
+        ("GET https://r.example/v2/x/manifests/2: unexpected status code 429 Too Many Requests", "it takes no more requests for now"),
+        # The first source refused, the second is not known: who has a login to renew wants to know.
+        ("GET https://r.example/v2/: UNAUTHORIZED: x\nlookup s.example: no such host", "the login is missing, or refused"),
+        ("something new on 10.1.2.3", "it could not be downloaded"),
+    ],
+)  # fmt: skip
+def test_a_failed_download_is_told_by_its_class_alone(said: str, cause: str) -> None:
+    assert unreached.cause(said) == cause
