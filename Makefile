@@ -85,7 +85,7 @@ torture: $(STAMP)
 	$(PYTHON) tests/torture/kills.py $(ARGS)
 
 reproduce: $(STAMP)
-	$(PYTHON) pipelines/reproduce.py $(ARGS)
+	$(PYTHON) pipelines/reproduce.py $(if $(PLATFORM),--platform $(PLATFORM)) $(ARGS)
 
 # --no-deps: the lock names everything, and pip would look for `name[extra]` beyond it, where a newer version has no hash.
 $(STAMP):

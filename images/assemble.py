@@ -19,7 +19,7 @@ from images.digest import Digest
 from images.errors import ImageError
 from images.pack import check, layer_of, pack
 
-_KEYS = {"platform", "created", "config", "annotations", "ref", "layers"}
+_KEYS = {"platform", "programs", "created", "config", "annotations", "ref", "layers"}
 _PACKED = {"packed"}
 
 
@@ -35,7 +35,7 @@ def parse(text: str) -> dict[str, Any]:
         raise ImageError(f"the specification is not JSON: {error}") from None
     if unknown := set(spec) - _KEYS:
         raise ImageError(f"the specification has unknown keys: {', '.join(sorted(unknown))}")
-    if missing := _KEYS - {"annotations", "ref"} - set(spec):
+    if missing := _KEYS - {"annotations", "ref", "programs"} - set(spec):
         raise ImageError(f"the specification lacks: {', '.join(sorted(missing))}")
     for layer in spec["layers"]:
         if set(layer) != _PACKED:
@@ -50,6 +50,8 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     created = int(spec["created"])
     records = [_record(described, blobs) for described in spec["layers"]]
     layers = [layer_of(record) for record in records]
+    for record in records:
+        _refuse_foreign(spec, record)
 
     def keep(data: bytes) -> str:
         digest = Digest.of(data)
@@ -63,14 +65,25 @@ def assemble(spec: dict[str, Any], out: Path) -> dict[str, Any]:
     digest = keep(manifest)
     described = manifests.descriptor(manifests.MANIFEST, manifest, platform=spec["platform"], **ref)
     (out / "index.json").write_bytes(manifests.index([described]))
-    (out / "oci-layout").write_bytes(manifests.encode({"imageLayoutVersion": "1.0.0"}))
+    (out / "oci-layout").write_bytes(manifests.LAYOUT)
     return {
         "digest": digest,
         "config": str(Digest.of(config)),
         "size": sum(layer.size for layer in layers),
         "uncompressed": sum(layer.uncompressed for layer in layers),
-        "layers": records,
+        "layers": [{key: value for key, value in record.items() if key != "programs"} for record in records],
     }
+
+
+def _refuse_foreign(spec: dict[str, Any], record: dict[str, Any]) -> None:
+    """A program that the image's platform cannot run is an error; the specification's ``programs`` says what it runs."""
+    for machine, path in record.get("programs", {}).items():
+        if spec.get("programs", machine) != machine:
+            named = [str(spec["platform"][key]) for key in ("os", "architecture", "variant") if key in spec["platform"]]
+            raise ImageError(
+                f"layer {record['name']}: {path} is for another machine (ELF {machine}) than the image's "
+                f"({spec['programs']}): an image for {'/'.join(named)} cannot run it"
+            )
 
 
 def _record(described: dict[str, Any], blobs: Path) -> dict[str, Any]:

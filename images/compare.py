@@ -30,14 +30,35 @@ def read(layout: Path, digest: str) -> bytes:
     return data
 
 
-def manifest_of(layout: Path) -> tuple[str, dict[str, Any]]:
-    """``(digest, manifest)`` of a layout's one image."""
+def manifests_of(layout: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """``(digest, manifest)`` of each image of a layout by its platform (``arm-v7``), which is "" for one without an index."""
     try:
         described = json.loads((layout / "index.json").read_bytes())["manifests"][0]
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        value: dict[str, Any] = json.loads(read(layout, described["digest"]))
+        if "manifests" not in value:
+            return {"": (described["digest"], value)}
+        found = {}
+        for each in value["manifests"]:
+            words = (each["platform"].get("architecture"), each["platform"].get("variant"))
+            found["-".join(word for word in words if word)] = each["digest"], json.loads(read(layout, each["digest"]))
+        return found
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ImageError(f"{layout} is not an OCI image layout: {error}") from None
-    manifest: dict[str, Any] = json.loads(read(layout, described["digest"]))
-    return described["digest"], manifest
+
+
+def manifest_of(layout: Path, platform: str = "") -> tuple[str, dict[str, Any]]:
+    """``(digest, manifest)`` of a layout's one image, or of the one for a platform (``arm-v7``).
+
+    Raises:
+        ImageError: there is none for it, or several and no platform is given.
+    """
+    found = manifests_of(layout)
+    if platform in found:
+        return found[platform]
+    if len(found) == 1 and not platform:
+        return next(iter(found.values()))
+    wanted = f"none for {platform}" if platform else "several; name one"
+    raise ImageError(f"{layout} holds images for {', '.join(sorted(found)) or 'no platform'}: {wanted}")
 
 
 def files_of(layout: Path, digest: str) -> dict[str, tuple[object, ...]]:
@@ -61,9 +82,19 @@ def files_of(layout: Path, digest: str) -> dict[str, tuple[object, ...]]:
 
 
 def differences(one: Path, other: Path) -> Iterator[str]:
-    """Lines that say how two images differ; none when their digests are equal."""
-    digest_a, a = manifest_of(one)
-    digest_b, b = manifest_of(other)
+    """Lines that say how two images, or the images of two indexes, differ; none when their digests are equal."""
+    a, b = manifests_of(one), manifests_of(other)
+    if set(a) != set(b):
+        yield f"platforms: {', '.join(sorted(a))} | {', '.join(sorted(b))}"
+    for platform in sorted(set(a) & set(b)):
+        for line in _differences(one, other, a[platform], b[platform]):
+            yield f"{platform} {line}".lstrip()
+
+
+def _differences(
+    one: Path, other: Path, left: tuple[str, dict[str, Any]], right: tuple[str, dict[str, Any]]
+) -> Iterator[str]:
+    (digest_a, a), (digest_b, b) = left, right
     if digest_a == digest_b:
         return
     config_a, config_b = (json.loads(read(where, m["config"]["digest"])) for where, m in ((one, a), (other, b)))

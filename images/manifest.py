@@ -16,6 +16,10 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+"""The file `oci-layout`."""
+
+
 def encode(value: object) -> bytes:
     """The one JSON form that is hashed: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -53,3 +57,17 @@ def manifest(config_bytes: bytes, layers: Sequence[Layer], annotations: Mapping[
 
 def index(manifests: Sequence[Mapping[str, Any]]) -> bytes:
     return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests)})
+
+
+def nested(images: Sequence[Mapping[str, Any]], ref: str) -> tuple[bytes, bytes]:
+    """An index of images by their descriptors, and the ``index.json`` of a layout that holds it under a name.
+
+    The images stand in the order of their platforms' names, whatever order they were asked for in.
+    """
+    kept = ("mediaType", "digest", "size", "platform")
+    plain = [{key: each[key] for key in kept} for each in images]
+    inner = index(
+        sorted(plain, key=lambda each: [each["platform"].get(k, "") for k in ("os", "architecture", "variant")])
+    )
+    annotations = {"annotations": {"org.opencontainers.image.ref.name": ref}}
+    return inner, index([descriptor(INDEX, inner, **annotations)])

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from images import elf
 from images.digest import Digest
 from images.errors import ImageError
 from images.layer import LEVEL, Layer, LayerSpec, write_layer
@@ -29,7 +30,8 @@ def check(described: dict[str, Any]) -> None:
 
 
 def pack(described: dict[str, Any], blobs: Path) -> dict[str, Any]:
-    """Write the layer into a folder under its digest; its record: the fields of `Layer`, and ``holds``, its packages.
+    """Write the layer into a folder under its digest; its record: the fields of `Layer`, ``holds`` (its packages) and
+    ``programs`` (by ``BITS/MACHINE`` the first program for it, see `images.elf`).
 
     Raises:
         ImageError: see `write_layer`.
@@ -48,7 +50,19 @@ def pack(described: dict[str, Any], blobs: Path) -> dict[str, Any]:
     staged = blobs / f".{Digest.of(spec.name.encode()).hex}"
     layer = write_layer(spec, staged)
     staged.rename(blobs / Digest.parse(layer.digest).hex)
-    return {**asdict(layer), "holds": packages(spec.source)}
+    return {**asdict(layer), "holds": packages(spec.source), "programs": programs(spec.source)}
+
+
+def programs(tree: Path) -> dict[str, str]:
+    """The first program or library of a tree for each machine."""
+    found: dict[str, str] = {}
+    for path in sorted(tree.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                machine = elf.machine(file.read(elf.HEADER))
+            if machine:
+                found.setdefault(f"{machine[0]}/{machine[1]}", str(path.relative_to(tree)))
+    return found
 
 
 def layer_of(record: dict[str, Any]) -> Layer:
@@ -58,7 +72,7 @@ def layer_of(record: dict[str, Any]) -> Layer:
         ImageError: it is no record of a layer.
     """
     try:
-        return Layer(**{key: value for key, value in record.items() if key != "holds"})
+        return Layer(**{key: value for key, value in record.items() if key not in ("holds", "programs")})
     except TypeError as error:
         raise ImageError(f"{record!r:.80} is no record of a layer: {error}") from None
 

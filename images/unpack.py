@@ -19,13 +19,13 @@ WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 _MAX_LINKS = 40
 
 
-def unpack(layout: Path, target: Path) -> None:
-    """Unpack the image of a layout into `target`, an empty or new folder.
+def unpack(layout: Path, target: Path, platform: str = "") -> None:
+    """Unpack the image of a layout (of an index that for a platform, `arm-v7`) into `target`, an empty or new folder.
 
     Raises:
         ImageError: a layer is missing or damaged, or holds a name that leaves the folder, a device or a pipe.
     """
-    _, manifest = manifest_of(layout)
+    _, manifest = manifest_of(layout, platform)
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise ImageError(f"{target} is not empty; unpack into a new folder")

@@ -10,18 +10,23 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from images.compare import manifest_of, read
+from images.compare import manifests_of, read
 from images.digest import CHUNK, Digest
 from images.errors import ImageError
 
 
 def validate(layout: Path) -> str:
-    """The image's digest, once everything under it was recomputed.
+    """The digest of a layout's image or index, once everything under it was recomputed.
 
     Raises:
         ImageError: the first thing that is not what it is said to be.
     """
-    digest, manifest = manifest_of(layout)
+    for _, manifest in manifests_of(layout).values():
+        _image(layout, manifest)
+    return str(json.loads((layout / "index.json").read_bytes())["manifests"][0]["digest"])
+
+
+def _image(layout: Path, manifest: dict[str, Any]) -> None:
     config_bytes = read(layout, manifest["config"]["digest"])
     config = json.loads(config_bytes)
     diff_ids = config["rootfs"]["diff_ids"]
@@ -29,7 +34,6 @@ def validate(layout: Path) -> str:
         raise ImageError(f"{layout}: {len(diff_ids)} diff_ids for {len(manifest['layers'])} layers")
     for described, diff_id in zip(manifest["layers"], diff_ids, strict=True):
         _layer(layout, described, diff_id)
-    return digest
 
 
 def _layer(layout: Path, described: dict[str, Any], diff_id: str) -> None:

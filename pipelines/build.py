@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent.parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-from pipelines import config, report, session, source  # noqa: E402
+from pipelines import config, platforms, report, session, source  # noqa: E402
 from pipelines.errors import PipelineError  # noqa: E402
 from pipelines.progress import Progress  # noqa: E402
 
@@ -35,6 +35,7 @@ examples:
   python pipelines/build.py --target distroless --json      one image; build.json on standard output
   python pipelines/build.py --variant ml-cpu --target distroless   a variant of it, into dist-ml-cpu/
   python pipelines/build.py --project ../shop --output /tmp/images
+  python pipelines/build.py --platform all                  an index an image, for amd64, arm64 and arm/v7
   dagger run python pipelines/build.py                      the same on a Dagger engine
 
 exit codes: 0 built, 1 not built (the last line says why), 2 unknown option, 3 built, and the scan found what the
@@ -52,7 +53,12 @@ policy does not allow (no release takes such an image), 130 interrupted
         default="",
         help="build with what [tool.pipelines.variants.VARIANT] adds, into dist-VARIANT (default: without any)",
     )
-    parser.add_argument("--platform", default="linux/amd64", help="platform (default: %(default)s)")
+    parser.add_argument(
+        "--platform",
+        default=platforms.NATIVE,
+        help=f"platforms, by comma, or all: {', '.join(platforms.PLATFORMS)}; of several, each image is an index of them "
+        "(default: %(default)s)",
+    )
     parser.add_argument(
         "--engine",
         choices=session.ENGINES,
@@ -100,9 +106,11 @@ def _verdict(scan: dict[str, Any]) -> int:
 
 def _build(options: argparse.Namespace) -> dict[str, Any]:
     project = config.read(options.project)
-    targets, platforms = config.targets(options.target), config.platforms(options.platform)
+    targets, wanted = config.targets(options.target), platforms.parse(options.platform)
     project.exempt()
     variant = project.variant(options.variant)
+    if variant and not all(each.native for each in wanted):
+        raise PipelineError(f"variant {variant.name} is built for {platforms.NATIVE} alone; leave out --platform")
     output: Path = (options.output or project.root / (f"dist-{variant.name}" if variant else "dist")).absolute()
     tree = source.read(project.root, output)
     engine = session.choose(options.engine)
@@ -110,11 +118,12 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
         if tree.dirty:
             progress.note(f"there are changes that are not committed: the images say {tree.revision[:12]}-dirty")
         summary: dict[str, Any] = session.run(
-            functools.partial(_run, project, tree, targets, platforms[0], variant, engine, staged, progress, options)
+            functools.partial(_run, project, tree, targets, wanted, variant, engine, staged, progress, options)
         )
         if not options.no_run and project.probe and "distroless" in targets:
-            with progress.stage("run"):
-                _start(project, staged / "distroless", progress)
+            for platform in wanted:
+                with progress.stage("run" if platform.native else f"run {platform.slug}"):
+                    _start(project, staged / "distroless", platform, progress)
         summary["stages"] = [report.stage(record) for record in progress.records]
         report.write(staged, summary)
     return summary
@@ -124,7 +133,7 @@ async def _run(
     project: config.Project,
     tree: source.Source,
     targets: tuple[str, ...],
-    platform: str,
+    wanted: tuple[platforms.Platform, ...],
     variant: config.Variant | None,
     engine: str,
     out: Path,
@@ -138,17 +147,16 @@ async def _run(
         async with session.session(engine, progress.on_event) as version:
             scanned = scans.Scans(scans.origin(options.scan_database), settings, progress.note)
             given = pipeline.Inputs(
-                project, tree, targets, platform, settings, progress, None if options.no_scan else scanned, variant
+                project, tree, targets, wanted, settings, progress, None if options.no_scan else scanned, variant
             )
             images = await pipeline.build(given, out)
     ran = {"kind": "dagger" if engine in ("session", "dagger") else engine, "version": version}
     with progress.stage("describe"):
-        digests = {name: image["digest"] for name, image in images.items()}
-        describe.images(digests, out, project, tree, platform, ran, began, variant)
-        judged = verdict.write(out, project, targets, scanned.database, scanned.program, datetime.now(UTC))
+        names = describe.images(images, out, project, tree, wanted, ran, began, variant)
+        judged = verdict.write(out, project, names, scanned.database, scanned.program, datetime.now(UTC))
     return {
         "project": project.name,
-        "platform": platform,
+        "platform": ",".join(map(str, wanted)),
         "variant": variant.name if variant else "",
         "images": images,
         "engine": ran,
@@ -157,9 +165,10 @@ async def _run(
     }
 
 
-def _start(project: config.Project, layout: Path, progress: Progress) -> None:
+def _start(project: config.Project, layout: Path, platform: platforms.Platform, progress: Progress) -> None:
     """Start the image on the sandbox and run the project's probe beside it."""
     words = [sys.executable, "-m", "engine", "start", str(layout), "--probe", str(project.root / project.probe)]
+    words += ["--platform", str(platform)]
     for place in project.tmpfs:
         words += ["--tmpfs", place]
     with subprocess.Popen(
@@ -176,7 +185,7 @@ def _start(project: config.Project, layout: Path, progress: Progress) -> None:
             progress.said(line.strip())
     if started.returncode:
         raise PipelineError(
-            f"the image was built, but did not pass its probe {project.probe} (exit code {started.returncode}); "
+            f"the image for {platform} was built, but did not pass its probe {project.probe} (exit code {started.returncode}); "
             "its last words are above; --no-run builds without it"
         )
 

@@ -14,7 +14,6 @@ from scanning import policy
 from scanning.errors import ScanError
 
 TARGETS = ("distroless", "standard")
-PLATFORMS = ("linux/amd64",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +209,6 @@ def check_hashes(path: Path) -> None:
 
 def targets(text: str) -> tuple[str, ...]:
     return _chosen(text, TARGETS, "target")
-
-
-def platforms(text: str) -> tuple[str, ...]:
-    return _chosen(text, PLATFORMS, "platform")
 
 
 def _chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:

@@ -35,16 +35,16 @@ class _Applied:
 Known = dict[tuple[str, str], _Applied]
 
 
-def read(layout: Path, known: Known | None = None, kept: Path | None = None) -> Contents:
-    """The contents of a layout's image; ``known`` is filled, and spares reading a layer twice; ``kept`` is a folder of
-    :mod:`pipelines.listings`, where what was read outlives this run.
+def read(layout: Path, known: Known | None = None, platform: str = "", kept: Path | None = None) -> Contents:
+    """The contents of a layout's image, of an index that for a platform (``arm-v7``); ``known`` is filled, and spares reading
+    a layer twice; ``kept`` is a folder of :mod:`pipelines.listings`, where what was read outlives this run.
 
     Raises:
         PipelineError: it is no layout, a blob is missing or has another digest, or a layer is no tar.
     """
     known = {} if known is None else known
     try:
-        digest, manifest = compare.manifest_of(layout)
+        digest, manifest = compare.manifest_of(layout, platform)
         config: dict[str, Any] = json.loads(compare.read(layout, manifest["config"]["digest"]))
         named = [entry.get("created_by", "") for entry in config.get("history", ()) if not entry.get("empty_layer")]
         diff_ids = config["rootfs"]["diff_ids"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,70 +13,92 @@ from pipelines import contents, listings, materials, outputs
 from pipelines.config import Project, Variant
 from pipelines.errors import PipelineError
 from pipelines.materials import Taken
+from pipelines.platforms import Platform
 from pipelines.source import Source
 from sbom import check, cyclonedx, inventory, provenance, spdx, statements
+from sbom.component import Locks
 from sbom.errors import SbomError
+from sbom.materials import Material
 
 
 def images(
-    digests: Mapping[str, str],
+    built: Mapping[str, Mapping[str, Any]],
     output: Path,
     project: Project,
     source: Source,
-    platform: str,
+    platforms: Sequence[Platform],
     engine: Mapping[str, Any],
     started: datetime,
     variant: Variant | None = None,
-) -> None:
-    """Describe the images of a build, by target, from what it left in its output folder.
+) -> tuple[str, ...]:
+    """Describe the images of a build, by target, from what it left in its output folder; the names that their files have.
 
     Raises:
         PipelineError: something that was left cannot be read, or contradicts itself.
     """
-    archives = {path.stem: path.read_text() for path in sorted((output / "archives").glob("*.json"))}
-    taken = materials.take(project, source, archives, variant)
     run = this_run(engine, started)
     known: contents.Known = {}
-    for target, digest in digests.items():
-        sboms(target, output, taken, known)
-        proven(target, digest, output, project, source, platform, taken, run, variant)
+    names = []
+    for platform in platforms:
+        taken = materials.take(project, source, _archives(output, platform, platforms), platform, variant)
+        for target, image in built.items():
+            digest = image["digest"] if len(platforms) == 1 else image["platforms"][str(platform)]["digest"]
+            name = outputs.image(target, platform, platforms)
+            sboms(name, output, taken.of(target), taken.locks, known)
+            proven(name, digest, output, project, source, platform, target, taken, run, variant)
+            names.append(name)
+    return tuple(names)
 
 
-def sboms(target: str, output: Path, taken: Taken, known: contents.Known | None = None) -> None:
-    """Write the SBOMs of a target, whose layout lies in the output folder.
+def _archives(output: Path, platform: Platform, platforms: Sequence[Platform]) -> dict[str, str]:
+    """What was installed for a platform, by stage."""
+    found = {}
+    for stage in ("dependencies", "variant", "rust builder"):
+        path = output / outputs.ARCHIVES.format(target=outputs.image(stage, platform, platforms))
+        if path.exists():
+            found[stage] = path.read_text()
+    return found
+
+
+def sboms(
+    name: str, output: Path, built_from: Sequence[Material], locks: Locks, known: contents.Known | None = None
+) -> None:
+    """Write the SBOMs of an image, whose layout lies in the output folder.
 
     Raises:
         PipelineError: the layout cannot be read, or what is in it contradicts itself.
     """
-    found = contents.read(output / target, known, listings.folder())
+    layout, slug = outputs.layout(output, name)
+    found = contents.read(layout, known, slug, listings.folder())
     try:
-        listed = inventory.take(found, taken.locks)
+        listed = inventory.take(found, locks)
     except SbomError as error:
-        raise PipelineError(f"image {target}: {error}") from None
+        raise PipelineError(f"image {name}: {error}") from None
     documents = {
         outputs.SBOM: cyclonedx.document(listed, found),
-        outputs.BUILD_SBOM: cyclonedx.build_document(listed, found, taken.of(target)),
+        outputs.BUILD_SBOM: cyclonedx.build_document(listed, found, tuple(built_from)),
         outputs.SPDX: spdx.document(listed, found),
     }
-    for name, document in documents.items():
+    for kind, document in documents.items():
         if wrong := check.problems(document):
-            raise PipelineError(f"{name.format(target=target)} does not hang together: {'; '.join(wrong[:5])}")
-        outputs.path(output, name, target).write_bytes(cyclonedx.encode(document))
+            raise PipelineError(f"{kind.format(target=name)} does not hang together: {'; '.join(wrong[:5])}")
+        outputs.path(output, kind, name).write_bytes(cyclonedx.encode(document))
 
 
 def proven(
-    target: str,
+    name: str,
     digest: str,
     output: Path,
     project: Project,
     source: Source,
-    platform: str,
+    platform: Platform,
+    target: str,
     taken: Taken,
     run: provenance.Run,
     variant: Variant | None = None,
 ) -> None:
-    """Write the provenance of a target."""
-    asked = {"target": target, "platform": platform} | ({"variant": variant.name} if variant else {})
+    """Write the provenance of an image."""
+    asked = {"target": target, "platform": str(platform)} | ({"variant": variant.name} if variant else {})
     settings = {
         "name": project.name,
         "requirements": project.requirements,
@@ -94,7 +116,7 @@ def proven(
     )
     statement = provenance.statement(digest, definition, run)
     value = json.loads(statements.encode(statement))
-    outputs.path(output, outputs.PROVENANCE, target).write_bytes(cyclonedx.encode(value))
+    outputs.path(output, outputs.PROVENANCE, name).write_bytes(cyclonedx.encode(value))
 
 
 def _source_ref(taken: Taken) -> str:

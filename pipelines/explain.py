@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +16,17 @@ HERE = Path(__file__).resolve().parent.parent
 if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
-from pipelines import config, contents, history, places  # noqa: E402
+from images import compare  # noqa: E402
+from images.debian.roots import lock_name  # noqa: E402
+from images.errors import ImageError  # noqa: E402
+from pipelines import config, contents, history, places, platforms  # noqa: E402
 from pipelines.errors import PipelineError  # noqa: E402
 from pipelines.history import Cause, Commit, Span  # noqa: E402
 from registry import place  # noqa: E402
 from registry.errors import RegistryError  # noqa: E402
 from sbom import changes, inventory, materials  # noqa: E402
 from sbom.changes import ComponentChange, FileChange  # noqa: E402
+from sbom.contents import Contents  # noqa: E402
 from sbom.errors import SbomError  # noqa: E402
 from sbom.python import normal  # noqa: E402
 
@@ -59,6 +63,11 @@ exit codes: 0 the same image, 1 they differ, 2 one of them could not be read
     parser.add_argument("old")
     parser.add_argument("new")
     parser.add_argument("--target", default="distroless", help="the image of a dist folder (default: %(default)s)")
+    parser.add_argument(
+        "--platform",
+        default=platforms.NATIVE,
+        help="of images for several platforms, the one to look at (default: %(default)s)",
+    )
     parser.add_argument("--project", type=Path, default=HERE, help="the project whose images these are (default: here)")
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     places.add_options(parser)
@@ -86,11 +95,12 @@ def explain(options: argparse.Namespace) -> dict[str, Any]:
     known: contents.Known = {}
     with ExitStack() as stack:
         folders = [_layout(each, options, stack) for each in (options.old, options.new)]
-        found = [contents.read(folder, known) for folder in folders]
+        found = [_contents(folder, known, platforms.parse(options.platform)[0]) for folder in folders]
     old, new = (changes.Image(each, inventory.take(each)) for each in found)
     revisions = [str((each.config.get("config", {}).get("Labels") or {}).get(_REVISION, "")) for each in found]
     between = changes.between(old, new)
     span = _span(project.root, revisions)
+    platform = _platform(new.contents.config)
     return {
         "same": between.old == between.new,
         "old": {"digest": between.old, "revision": revisions[0]},
@@ -101,11 +111,28 @@ def explain(options: argparse.Namespace) -> dict[str, Any]:
                 "name": layer.name,
                 "old": layer.old,
                 "new": layer.new,
-                "components": [asdict(_explained(each, project, span, revisions)) for each in layer.components],
+                "components": [
+                    asdict(_explained(each, project, span, revisions, platform)) for each in layer.components
+                ],
             }
             for layer in between.layers
         ],
     }
+
+
+def _contents(folder: Path, known: contents.Known, platform: platforms.Platform) -> Contents:
+    """The contents of a layout's one image, or of that for a platform."""
+    try:
+        several = "" not in compare.manifests_of(folder)
+    except ImageError as error:
+        raise PipelineError(str(error)) from None
+    return contents.read(folder, known, platform.slug if several else "")
+
+
+def _platform(config: Mapping[str, Any]) -> platforms.Platform:
+    """The platform that an image's configuration names; the machine's own if it is one that is not built here."""
+    words = (str(config.get(key, "")) for key in ("os", "architecture", "variant"))
+    return platforms.PLATFORMS.get("/".join(filter(None, words)), platforms.PLATFORMS[platforms.NATIVE])
 
 
 def _layout(text: str, options: argparse.Namespace, stack: ExitStack) -> Path:
@@ -128,12 +155,14 @@ def _span(root: Path, revisions: Sequence[str]) -> Span:
     return Span(root, old, "" if revisions[1].endswith("-dirty") else new)
 
 
-def _explained(each: ComponentChange, project: config.Project, span: Span, revisions: Sequence[str]) -> Explained:
+def _explained(
+    each: ComponentChange, project: config.Project, span: Span, revisions: Sequence[str], platform: platforms.Platform
+) -> Explained:
     moved = each.old != each.new
     if each.ecosystem == "deb":
         own = _span(HERE, revisions) if span.root != HERE else span
         finder = re.compile(rf"^package {re.escape(each.name)} ", re.MULTILINE)
-        locks = [f"bases/{name}.lock" for name in ("distroless", "standard")]
+        locks = [f"bases/{lock_name(name, platform.debian)}.lock" for name in ("distroless", "standard")]
         return Explained(each, tuple(_causes(own, locks, finder)) if moved else (), ())
     if each.ecosystem == "pypi" and (causes := _requirement(each, project, span)):
         return Explained(each, causes if moved else (), () if moved else span.commits(project.requirements))

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagger
 from dagger import dag
 
-from images.debian import deb, fetch, lock, mirror
+from images.debian import deb, fetch, lock, mirror, roots
 from images.errors import ImageError
 from pipelines.errors import PipelineError
 from pipelines.stages.bases import Download, Seed
@@ -16,27 +16,31 @@ from pipelines.stages.bases import Download, Seed
 HERE = Path(__file__).resolve().parent.parent
 
 
-def _lock(name: str) -> lock.Lock:
-    return lock.read(HERE / "bases" / f"{name}.lock")
+def _lock(name: str, architecture: str = roots.ARCHITECTURE) -> lock.Lock:
+    return lock.read(HERE / "bases" / f"{roots.lock_name(name, architecture)}.lock")
 
 
 def _mirrors() -> mirror.Mirrors:
     return mirror.mirrors(os.environ)
 
 
-def downloads(name: str, without: str = "", place: Path | None = None) -> tuple[Download, ...]:
-    """The packages of a root, less those of another; ``place`` is where its lock is, if it is not one of the pipelines' own.
+def downloads(
+    name: str, without: str = "", place: Path | None = None, architecture: str = roots.ARCHITECTURE
+) -> tuple[Download, ...]:
+    """The packages of a root for an architecture (Debian's name), less those of another root; ``place`` is where its lock is,
+    if it is not one of the pipelines' own.
 
     Raises:
         PipelineError: the lock cannot be read, or no mirror is known.
     """
     try:
-        locked, mirrors = lock.read(place) if place else _lock(name), _mirrors()
-        left_out = {p.name for p in _lock(without).packages} if without else set()
+        locked, mirrors = lock.read(place) if place else _lock(name, architecture), _mirrors()
+        left_out = {p.name for p in _lock(without, architecture).packages} if without else set()
         found = []
         for number, package in enumerate(p for p in locked.packages if p.name not in left_out):
             urls = tuple(mirrors.url(package.archive, package.path, locked.timestamp(package.archive)))
-            what = f"{package.name} {package.version} of {place or f'bases/{name}.lock'}"
+            where = place or f"bases/{roots.lock_name(name, architecture)}.lock"
+            what = f"{package.name} {package.version} of {where}"
             found.append(Download(f"{number:03}-{package.name}.deb", what, urls, f"sha256:{package.sha256}"))
         return tuple(found)
     except ImageError as error:

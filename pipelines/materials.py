@@ -9,9 +9,11 @@ from pathlib import Path
 from packageurl import PackageURL
 
 from images.debian import lock
+from images.debian.roots import lock_name
 from images.errors import ImageError
 from pipelines.config import Project, Variant
 from pipelines.errors import PipelineError
+from pipelines.platforms import Platform
 from pipelines.source import Source
 from sbom import materials
 from sbom.component import Locks
@@ -19,14 +21,19 @@ from sbom.errors import SbomError
 from sbom.materials import Material
 
 BASES = Path(__file__).resolve().parent.parent / "bases"
-#: The root that a lock is for, by the stage that it goes to; the tools only where an image has them.
-_STAGES = {
-    "sandbox": "seed",
-    "python-builder": "python base",
-    "rust-builder": "rust base",
-    "distroless": "runtime base",
-    "standard": "tools",
-}
+
+
+def _roots(project: Project, platform: Platform) -> Iterator[tuple[str, str]]:
+    """The locks that a build for a platform reads, and the stage that each goes to; the tools only where an image has them."""
+    yield "sandbox", "seed"
+    yield "python-builder", "python base"
+    if project.rust:
+        yield "rust-builder", "rust base"
+        if not platform.native:
+            yield lock_name("rust-std", platform.debian), "rust builder"
+            yield f"cross-{platform.debian}", "rust builder"
+    yield lock_name("distroless", platform.debian), "runtime base"
+    yield lock_name("standard", platform.debian), "tools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,10 @@ class Taken:
         return tuple(material for material in kept if material.stages)
 
 
-def take(project: Project, source: Source, archives: dict[str, str], variant: Variant | None = None) -> Taken:
-    """All that went into a build; ``archives`` are the ``archives.json`` of stages, by stage.
+def take(
+    project: Project, source: Source, archives: dict[str, str], platform: Platform, variant: Variant | None = None
+) -> Taken:
+    """All that went into a platform's images; ``archives`` are the ``archives.json`` of stages, by stage.
 
     Raises:
         PipelineError: a lock cannot be read.
@@ -53,14 +62,10 @@ def take(project: Project, source: Source, archives: dict[str, str], variant: Va
     try:
         debs: dict[tuple[str, str, str], str] = {}
         found = [_revision(project, source)]
-        places: dict[str, Path] = {}
-        for name, stage in _STAGES.items():
-            if name == "rust-builder" and not project.rust:
-                continue
-            places[stage] = BASES / f"{name}.lock"
+        places = [(BASES / f"{name}.lock", stage) for name, stage in _roots(project, platform)]
         if variant and variant.packages:
-            places["variant"] = project.root / variant.packages
-        for stage, place in places.items():
+            places.append((project.root / variant.packages, "variant"))
+        for place, stage in places:
             locked = lock.read(place)
             debs |= {(p.name, p.version, p.architecture): p.sha256 for p in locked.packages}
             found += _debian(locked, stage)

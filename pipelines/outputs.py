@@ -1,15 +1,18 @@
 """What a build leaves in its output folder, by name; the image layout of a target is the folder of its name.
 
-One folder a kind, one file a target: `release` attests from here, `verify` and `explain` read from here.
+One folder a kind, one file a target: `release` attests from here, `verify` and `explain` read from here. Of a build for several
+platforms a layout holds an index, and there is one file an image: `distroless-arm-v7`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import PipelineError
+from pipelines.platforms import Platform
 
 #: ``{"predicateType", …}``: an in-toto Statement v1 whose subject is the image's manifest.
 PROVENANCE = "provenance/{target}.json"
@@ -50,3 +53,14 @@ def read_json(place: Path, remedy: str = "") -> dict[str, Any]:
     except OSError as error:
         raise PipelineError(f"{place}: {error.strerror}{remedy}") from None
     return json_object(data, place)
+
+
+def image(target: str, platform: Platform, platforms: Sequence[Platform]) -> str:
+    """What an image's files are called, for {target}: by its platform too where several were built."""
+    return target if len(platforms) == 1 else f"{target}-{platform.slug}"
+
+
+def layout(output: Path, name: str) -> tuple[Path, str]:
+    """The layout that holds the image of a name, and the image's platform in it ("" where it is the only one)."""
+    target, _, slug = name.partition("-")
+    return output / target, slug

@@ -1,44 +1,40 @@
-"""The six stages, put together: what each is made from, and what runs beside what."""
+"""The six stages, put together: what each is made from. Each waits for its inputs and for nothing else."""
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import dagger
+from dagger import dag
 
-from pipelines import outputs, plan, variants
+from pipelines import outputs, plan, requirements, variants
 from pipelines.config import Project, Variant
+from pipelines.errors import PipelineError
 from pipelines.inputs import downloads, project_source, seed
 from pipelines.network import Network
+from pipelines.platforms import Platform
 from pipelines.progress import Progress
 from pipelines.scans import Scans
 from pipelines.source import Source
 from pipelines.stages import variant as variant_stage
 from pipelines.stages.application import application
 from pipelines.stages.bases import Seed, root
-from pipelines.stages.dependencies import ARCHIVES, archives, dependencies
+from pipelines.stages.dependencies import ARCHIVES, Wanted, archives, dependencies
 from pipelines.stages.distroless import distroless
-from pipelines.stages.runtime import layer, python_compiled
-from pipelines.stages.rust_builder import installed, wheel
+from pipelines.stages.runtime import index, layer, python_compiled
+from pipelines.stages.rust_builder import Cross, installed, wheel
 from pipelines.stages.standard import standard
 
 T = TypeVar("T")
 HERE = Path(__file__).resolve().parent.parent
 ASSEMBLER = HERE / "images"
 SCANNER = HERE, "requirements/scan.txt"
-#: The names of layers in an image's history, by the tree that they hold.
-LAYERS = {
-    "runtime": "base",
-    "tools": "tools",
-    "dependencies": "dependencies",
-    "core": "rust core",
-    "application": "application",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,7 @@ class Inputs:
     project: Project
     source: Source
     targets: tuple[str, ...]
-    platform: str
+    platforms: tuple[Platform, ...]
     network: Network
     progress: Progress
     scans: Scans | None = None
@@ -64,103 +60,257 @@ class Inputs:
         chosen = tuple(f for f in self.source.files if not places or f in places or f.startswith(below))
         return project_source(self.project.root, chosen)
 
-    async def stage(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
-        with self.progress.stage(name):
-            return await work()
+    def wanted(self, platform: Platform) -> Wanted:
+        """The requirements of the service as a platform sees them."""
+        name = self.project.requirements
+        try:
+            text = (self.project.root / name).read_text()
+        except OSError as error:
+            raise PipelineError(f"{name}: {error.strerror}") from None
+        here = requirements.of(text, platform, name)
+        file = self.file(name)
+        if here != text:
+            file = dag.directory().with_new_file("requirements.txt", here).file("requirements.txt")
+        return Wanted(file, platform.wheels, stage("dependencies", platform))
+
+
+def stage(name: str, platform: Platform) -> str:
+    """The name of a stage: that of another platform than the machine's own says so."""
+    return name if platform.native else f"{name} {platform.slug}"
+
+
+class _Later(Generic[T]):
+    """A part that is made once, in a task of its own, and awaited by all that need it."""
+
+    def __init__(self) -> None:
+        self._there = anyio.Event()
+        self._part: T
+
+    def put(self, part: T) -> None:
+        self._part = part
+        self._there.set()
+
+    async def get(self) -> T:
+        await self._there.wait()
+        return self._part
 
 
 async def build(given: Inputs, out: Path) -> dict[str, Any]:
     """Build the images into a folder: an OCI layout a target, ``wheels`` and ``scan`` where the project has them.
 
-    Returns what the assembler says of each image, by target.
+    Returns what the assembler says of each image, by target; of several platforms the index's digest, and by platform
+    what is said of each image in it.
 
     Raises:
         PipelineError: an input cannot be had.
         dagger.DaggerError: a stage failed.
     """
-    made: dict[str, dagger.Directory] = {}
-    further: dict[str, dagger.Directory] = {}
-    wanted = variant_requirements(given.project, given.variant)
-
-    async def rust() -> None:
-        if given.project.rust:
-            base = await given.stage("rust base", lambda: root(given.first, downloads("rust-builder"), "rust base"))
-            made["wheels"] = await given.stage("rust builder", lambda: _wheels(given, base))
-
-    async def python() -> None:
-        made["builder"] = await given.stage(
-            "python base", lambda: root(given.first, downloads("python-builder"), "python base")
-        )
-        async with anyio.create_task_group() as group:
-            for work in (deps, app, checked, runtime, tools, variant):
-                group.start_soon(work)
-
-    async def deps() -> None:
-        requirements = given.file(given.project.requirements)
-        made["dependencies"] = await given.stage(
-            "dependencies", lambda: dependencies(made["builder"], requirements, given.network)
-        )
-
-    async def app() -> None:
-        source = given.files(*given.project.source)
-        if any(path.startswith("src/") for path in given.project.source):
-            source = source.without_directory("src").with_directory("/", source.directory("src"))
-        made["application"] = await given.stage("application", lambda: application(made["builder"], source))
-
-    async def checked() -> None:
-        if given.scans:
-            await given.stage("scan", lambda: _source_scanned(given, made["builder"]))
-
-    async def runtime() -> None:
-        made["runtime"] = await given.stage("runtime base", lambda: _runtime(given, made["builder"]))
-
-    async def tools() -> None:
-        if "standard" in given.targets:
-            extra = downloads("standard", without="distroless")
-            made["tools"] = await given.stage(
-                "tools", lambda: root(given.first, extra, "tools", alone=False, prune=True)
-            )
-
-    async def variant() -> None:
-        if given.variant is not None:
-            further.update(await given.stage(variant_stage.STAGE, lambda: _variant(given, made["builder"], wanted)))
-
     async with anyio.create_task_group() as group:
-        group.start_soon(rust)
-        group.start_soon(python)
-    if "wheels" in made:
-        made["core"] = await installed(made["builder"], made["wheels"])
-    layers = await given.stage("layers", lambda: _layers(given, made))
-    above = [layers["dependencies"], *further.values(), *(layers[n] for n in ("core", "application") if n in layers)]
-    images: dict[str, Any] = {}
-
-    async def target(name: str) -> None:
-        spec = plan.specification(given.project, given.source, name, given.platform, given.variant)
-        if name == "distroless":
-            work = distroless(made["builder"], ASSEMBLER, spec, layers["runtime"], above)
-        else:
-            work = standard(made["builder"], ASSEMBLER, spec, layers["runtime"], layers["tools"], above)
-        result = await given.stage(name, lambda: work)
-        await result.directory("layout").export(str(out / name))
-        images[name] = json.loads(await result.file("report.json").contents())
-        if scans := given.scans:
-            await given.stage(f"scan {name}", lambda: scans.image(name, result.directory("layout")))
-
-    async with anyio.create_task_group() as group:
-        for name in given.targets:
-            group.start_soon(target, name)
-    taken = archives(made["builder"], given.file(given.project.requirements), given.network)
-    await taken.export(str(outputs.path(out, outputs.ARCHIVES, "dependencies")))
-    if wanted:
-        listed = [each for name in wanted for each in json.loads(await further[name].file(ARCHIVES).contents())]
-        outputs.path(out, outputs.ARCHIVES, variant_stage.STAGE).write_text(json.dumps(listed, indent=1))
-    if "wheels" in made:
-        await made["wheels"].filter(include=["*.whl"]).export(str(out / "wheels"))
-        took = made["wheels"].file(ARCHIVES)
-        await took.export(str(outputs.path(out, outputs.ARCHIVES, "rust builder")))
+        parts = _Shared(given, group)
+        made = [_Images(given, platform, parts, group) for platform in given.platforms]
+    images = {target: await _export(given, target, made, out) for target in sorted(given.targets)}
+    for each in made:
+        await each.left(out)
     if given.scans:
         await given.scans.export(out)
-    return dict(sorted(images.items()))
+    return images
+
+
+async def _export(given: Inputs, target: str, made: list[_Images], out: Path) -> dict[str, Any]:
+    found = [await each.images[target].get() for each in made]
+    reports = [json.loads(await each.file("report.json").contents()) for each in found]
+    if len(found) == 1:
+        await found[0].directory("layout").export(str(out / target))
+        report: dict[str, Any] = reports[0]
+        return report
+    described = [json.loads(await each.file("layout/index.json").contents())["manifests"][0] for each in found]
+    whole = index(found, described, f"{given.project.name}:{target}")
+    await whole.export(str(out / target))
+    top = json.loads(await whole.file("index.json").contents())["manifests"][0]
+    by_platform = {str(each.platform): report for each, report in zip(made, reports, strict=True)}
+    return {"digest": top["digest"], "platforms": by_platform}
+
+
+class _Shared:
+    """What all platforms' images are made with: the roots that builds run in, the application, and the scanner."""
+
+    def __init__(self, given: Inputs, group: anyio.abc.TaskGroup) -> None:
+        self.given = given
+        self.python: _Later[dagger.Directory] = _Later()
+        self.rust: _Later[dagger.Directory] = _Later()
+        self.application: _Later[dagger.Directory] = _Later()
+        self.variant: _Later[dict[str, dagger.Directory]] = _Later()
+        self.scanner: _Later[None] = _Later()
+        group.start_soon(_made, functools.partial(self._root, "python-builder", "python base"), self.python)
+        group.start_soon(_made, self._application, self.application)
+        group.start_soon(_made, self._variant, self.variant)
+        if given.project.rust:
+            group.start_soon(_made, functools.partial(self._root, "rust-builder", "rust base"), self.rust)
+        if given.scans:
+            group.start_soon(_made, self._scanned, self.scanner)
+
+    async def _root(self, lock: str, name: str) -> dagger.Directory:
+        with self.given.progress.stage(name):
+            return await root(self.given.first, downloads(lock), name)
+
+    async def _application(self) -> dagger.Directory:
+        base, given = await self.python.get(), self.given
+        with given.progress.stage("application"):
+            source = given.files(*given.project.source)
+            if any(path.startswith("src/") for path in given.project.source):
+                source = source.without_directory("src").with_directory("/", source.directory("src"))
+            tree = await application(base, source)
+            return await layer(base, ASSEMBLER, "application", tree, "application").sync()
+
+    async def _variant(self) -> dict[str, dagger.Directory]:
+        """The layers that the variant adds, by name; none without one."""
+        if self.given.variant is None:
+            return {}
+        wanted = variant_requirements(self.given.project, self.given.variant)
+        base = await self.python.get()
+        with self.given.progress.stage(variant_stage.STAGE):
+            return await _variant(self.given, base, wanted)
+
+    async def _scanned(self) -> None:
+        base, given = await self.python.get(), self.given
+        assert given.scans is not None
+        folder, name = scanner(given.project)
+        with given.progress.stage("scan"):
+            await given.scans.prepare(base, project_source(folder, (name,)).file(name))
+            await given.scans.source(given.files(), given.project, given.variant)
+
+
+def scanner(project: Project) -> tuple[Path, str]:
+    """Folder and file of the scanner's requirements: the pipelines' own, unless the project names another."""
+    return (project.root, project.scan_requirements) if project.scan_requirements else SCANNER
+
+
+async def _made(work: Callable[[], Awaitable[T]], part: _Later[T]) -> None:
+    part.put(await work())
+
+
+class _Images:
+    """The images of a platform, and what they are made from."""
+
+    def __init__(self, given: Inputs, platform: Platform, shared: _Shared, group: anyio.abc.TaskGroup) -> None:
+        self.given, self.platform, self.shared = given, platform, shared
+        self.wanted = given.wanted(platform)
+        self.runtime: _Later[dagger.Directory] = _Later()
+        self.tools: _Later[dagger.Directory] = _Later()
+        self.dependencies: _Later[dagger.Directory] = _Later()
+        self.core: _Later[dagger.Directory] = _Later()
+        self.wheels: _Later[dagger.Directory] = _Later()
+        self.images: dict[str, _Later[dagger.Directory]] = {target: _Later() for target in given.targets}
+        group.start_soon(_made, self._runtime, self.runtime)
+        group.start_soon(_made, self._dependencies, self.dependencies)
+        if "standard" in given.targets:
+            group.start_soon(_made, self._tools, self.tools)
+        if given.project.rust:
+            group.start_soon(_made, self._wheels, self.wheels)
+            group.start_soon(_made, self._core, self.core)
+        for target, part in self.images.items():
+            group.start_soon(_made, functools.partial(self._image, target), part)
+
+    def stage(self, name: str) -> str:
+        return stage(name, self.platform)
+
+    async def _packed(self, name: str, tree: dagger.Directory, label: str, **more: Any) -> dagger.Directory:
+        return await layer(await self.shared.python.get(), ASSEMBLER, name, tree, label, **more).sync()
+
+    async def _runtime(self) -> dagger.Directory:
+        base, given, name = await self.shared.python.get(), self.given, self.stage("runtime base")
+        user, uid = given.project.user, given.project.uid
+        with given.progress.stage(name):
+            locked = downloads("distroless", architecture=self.platform.debian)
+            unpacked = await root(given.first, locked, name, prune=True, user=user, uid=uid)
+            tree = await python_compiled(base, unpacked, name)
+            return await self._packed("base", tree, name, directories=plan.directories(given.project))
+
+    async def _tools(self) -> dagger.Directory:
+        name = self.stage("tools")
+        await self.shared.python.get()
+        with self.given.progress.stage(name):
+            extra = downloads("standard", without="distroless", architecture=self.platform.debian)
+            tree = await root(self.given.first, extra, name, alone=False, prune=True)
+            return await self._packed("tools", tree, name)
+
+    async def _dependencies(self) -> dagger.Directory:
+        base, name = await self.shared.python.get(), self.stage("dependencies")
+        with self.given.progress.stage(name):
+            tree = await dependencies(base, self.wanted, self.given.network)
+            return await self._packed("dependencies", tree, name)
+
+    async def _cross(self) -> Cross | None:
+        """What compiles for this platform; nothing is needed for the machine's own."""
+        if self.platform.native:
+            return None
+        name, debian = self.stage("rust builder"), self.platform.debian
+        trees = [
+            await root(self.given.first, locked, name, alone=False)
+            for locked in (
+                downloads("rust-std", architecture=debian),
+                downloads(f"cross-{debian}", without="rust-builder"),
+            )
+        ]
+        return Cross(self.platform.rust, self.platform.gnu, tuple(trees), name)
+
+    async def _wheels(self) -> dagger.Directory:
+        base, given, project = await self.shared.rust.get(), self.given, self.given.project
+        workspace = given.files(project.rust).directory(project.rust)
+        with given.progress.stage(self.stage("rust builder")):
+            return await wheel(
+                base,
+                workspace,
+                project.rust_crate,
+                given.file(project.build_requirements),
+                given.network,
+                await self._cross(),
+            )
+
+    async def _core(self) -> dagger.Directory:
+        wheels = await self.wheels.get()
+        name = self.stage("rust builder")
+        tree = await installed(await self.shared.python.get(), wheels, self.platform.wheels, name)
+        return await self._packed("rust core", tree, name)
+
+    async def _image(self, target: str) -> dagger.Directory:
+        given, name = self.given, self.stage(target)
+        base, runtime, above = await self.shared.python.get(), await self.runtime.get(), [await self.dependencies.get()]
+        above += (await self.shared.variant.get()).values()
+        if given.project.rust:
+            above.append(await self.core.get())
+        above.append(await self.shared.application.get())
+        spec = plan.specification(given.project, given.source, target, self.platform, given.variant)
+        tools = await self.tools.get() if target == "standard" else None
+        with given.progress.stage(name):
+            if tools:
+                found = await standard(base, ASSEMBLER, spec, runtime, tools, above, name)
+            else:
+                found = await distroless(base, ASSEMBLER, spec, runtime, above, name)
+        if given.scans:
+            await self.shared.scanner.get()
+            with given.progress.stage(f"scan {name}"):
+                await given.scans.image(
+                    outputs.image(target, self.platform, given.platforms), found.directory("layout")
+                )
+        return found
+
+    async def left(self, out: Path) -> None:
+        """Write what else a build leaves of a platform: wheels, and which archives were installed."""
+        base, network = await self.shared.python.get(), self.given.network
+
+        def place(name: str) -> str:
+            return str(outputs.path(out, outputs.ARCHIVES, outputs.image(name, self.platform, self.given.platforms)))
+
+        await archives(base, self.wanted, network).export(place("dependencies"))
+        further, wanted = await self.shared.variant.get(), variant_requirements(self.given.project, self.given.variant)
+        if wanted:
+            listed = [each for name in wanted for each in json.loads(await further[name].file(ARCHIVES).contents())]
+            Path(place(variant_stage.STAGE)).write_text(json.dumps(listed, indent=1))
+        if self.given.project.rust:
+            wheels = await self.wheels.get()
+            await wheels.filter(include=["*.whl"]).export(str(out / "wheels"))
+            await wheels.file(ARCHIVES).export(place("rust builder"))
 
 
 def variant_requirements(project: Project, variant: Variant | None) -> Mapping[str, str]:
@@ -198,42 +348,3 @@ async def _variant(given: Inputs, base: dagger.Directory, wanted: Mapping[str, s
         group.start_soon(packages)
         group.start_soon(distributions)
     return found | installed
-
-
-async def _layers(given: Inputs, made: dict[str, dagger.Directory]) -> dict[str, dagger.Directory]:
-    """The trees of :data:`LAYERS` that were made, each packed once, beside each other."""
-    packed: dict[str, dagger.Directory] = {}
-
-    async def pack(key: str, name: str) -> None:
-        more = {"directories": plan.directories(given.project)} if key == "runtime" else {}
-        packed[key] = await layer(made["builder"], ASSEMBLER, name, made[key], "layers", **more).sync()
-
-    async with anyio.create_task_group() as group:
-        for key, name in LAYERS.items():
-            if key in made:
-                group.start_soon(pack, key, name)
-    return packed
-
-
-def scanner(project: Project) -> tuple[Path, str]:
-    """Folder and file of the scanner's requirements: the pipelines' own, unless the project names another."""
-    return (project.root, project.scan_requirements) if project.scan_requirements else SCANNER
-
-
-async def _source_scanned(given: Inputs, base: dagger.Directory) -> None:
-    assert given.scans is not None
-    root, name = scanner(given.project)
-    await given.scans.prepare(base, project_source(root, (name,)).file(name))
-    await given.scans.source(given.files(), given.project, given.variant)
-
-
-async def _wheels(given: Inputs, base: dagger.Directory) -> dagger.Directory:
-    project = given.project
-    workspace = given.files(project.rust).directory(project.rust)
-    return await wheel(base, workspace, project.rust_crate, given.file(project.build_requirements), given.network)
-
-
-async def _runtime(given: Inputs, builder: dagger.Directory) -> dagger.Directory:
-    user, uid = given.project.user, given.project.uid
-    unpacked = await root(given.first, downloads("distroless"), "runtime base", prune=True, user=user, uid=uid)
-    return await python_compiled(builder, unpacked, "runtime base")

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.config import Project, Variant
+from pipelines.platforms import Platform
 from pipelines.source import Source
 
 
 def specification(
-    project: Project, source: Source, target: str, platform: str, variant: Variant | None = None
+    project: Project, source: Source, target: str, platform: Platform, variant: Variant | None = None
 ) -> dict[str, Any]:
     """The assembler's specification, layers aside."""
-    system, architecture = platform.split("/")[:2]
     described = {
         "org.opencontainers.image.title": project.title or project.name,
         "org.opencontainers.image.description": project.description,
@@ -43,7 +43,8 @@ def specification(
             "Retries": 3,
         }
     return {
-        "platform": {"os": system, "architecture": architecture},
+        "platform": platform.oci,
+        "programs": "{}/{}".format(*platform.elf),
         "created": source.epoch,
         "config": config,
         "annotations": labels,

@@ -82,11 +82,14 @@ def table(report: dict[str, Any]) -> str:
     """The closing table."""
     lines = []
     for name, image in report["images"].items():
-        lines.append(
-            f"{name}  {image['digest']}  {image['uncompressed'] / 1e6:.1f} MB, {image['size'] / 1e6:.1f} MB compressed"
-        )
-        for layer in image["layers"]:
+        if "platforms" in image:
+            lines.append(f"{name}  {image['digest']}  index of {len(image['platforms'])} platforms")
+        for platform, each in (image.get("platforms") or {name: image}).items():
             lines.append(
-                f"    {layer['name']:14} {layer['digest'][:19]}  {layer['uncompressed'] / 1e6:8.2f} MB  {layer['files']} files"
+                f"{platform}  {each['digest']}  {each['uncompressed'] / 1e6:.1f} MB, {each['size'] / 1e6:.1f} MB compressed"
             )
+            for layer in each["layers"]:
+                lines.append(
+                    f"    {layer['name']:14} {layer['digest'][:19]}  {layer['uncompressed'] / 1e6:8.2f} MB  {layer['files']} files"
+                )
     return "\n".join(lines)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
@@ -27,12 +28,13 @@ _AHEAD = "100000"
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pipelines/reproduce.py", description=__doc__)
+    parser.add_argument("--platform", default="linux/amd64", help="platforms, by comma, or all (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the clones and say where they are")
     options = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="reproduce-"))
     folder.chmod(0o755)
     try:
-        return _compare(folder)
+        return _compare(folder, options.platform)
     finally:
         if options.keep:
             print(f"kept in {folder}")
@@ -40,8 +42,8 @@ def main(argv: list[str] | None = None) -> int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _compare(folder: Path) -> int:
-    one = _build(folder / "a", {"TZ": "UTC", "LANG": "C.UTF-8"}, 0o022, None)
+def _compare(folder: Path, platform: str) -> int:
+    one = _build(folder / "a", {"TZ": "UTC", "LANG": "C.UTF-8"}, 0o022, None, platform)
     user = _ORDINARY if os.geteuid() == 0 else None
     circumstances = {
         "TZ": "Asia/Kathmandu",
@@ -49,21 +51,31 @@ def _compare(folder: Path) -> int:
         "LC_ALL": "tr_TR.UTF-8",
         "PIPELINES_STEP_CLOCK": _AHEAD,
     }
-    other = _build(folder / "b/deeper/than/the/first", circumstances, 0o077, user)
+    other = _build(folder / "b/deeper/than/the/first", circumstances, 0o077, user, platform)
     if one is None or other is None:
         return 1
     code = 0
     for name in sorted(one):
-        same = one[name]["digest"] == other[name]["digest"]
-        print(f"{name:12} {one[name]['digest']}  {'the same' if same else 'DIFFERS: ' + other[name]['digest']}")
-        if not same:
+        left, right = _digests(one[name]), _digests(other[name])
+        for which, digest in left.items():
+            same = digest == right.get(which)
+            print(f"{name:12} {which:12} {digest}  {'the same' if same else f'DIFFERS: {right.get(which)}'}")
+        if left != right:
             code = 1
             a, b = folder / "a/source/dist" / name, folder / "b/deeper/than/the/first/source/dist" / name
             print("\n".join(f"    {line}" for line in list(differences(a, b))[:40]))
     return code
 
 
-def _build(place: Path, environ: dict[str, str], umask: int, user: int | None) -> dict[str, dict[str, str]] | None:
+def _digests(image: dict[str, Any]) -> dict[str, str]:
+    """The digest of an image or an index, and those of the images in it."""
+    inner = {platform: each["digest"] for platform, each in image.get("platforms", {}).items()}
+    return {"index" if inner else "": image["digest"], **inner}
+
+
+def _build(
+    place: Path, environ: dict[str, str], umask: int, user: int | None, platform: str
+) -> dict[str, dict[str, Any]] | None:
     source, cache = place / "source", place / "cache"
     place.mkdir(parents=True)
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(HERE), str(source)], check=True)
@@ -77,7 +89,7 @@ def _build(place: Path, environ: dict[str, str], umask: int, user: int | None) -
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("DAGGER_")}
     home = {"HOME": str(place), "XDG_CACHE_HOME": str(cache)}
     done = subprocess.run(
-        [python, "pipelines/build.py", "--engine", "embedded", "--no-run", "--no-scan"],
+        [python, "pipelines/build.py", "--engine", "embedded", "--no-run", "--no-scan", "--platform", platform],
         cwd=source,
         env={**inherited, **environ, **home, "PYTHONPATH": _packages()},
         umask=umask,
@@ -89,7 +101,7 @@ def _build(place: Path, environ: dict[str, str], umask: int, user: int | None) -
     if done.returncode:
         print(f"the build in {source} failed with exit code {done.returncode}")
         return None
-    images: dict[str, dict[str, str]] = json.loads((source / "dist/build.json").read_text())["images"]
+    images: dict[str, dict[str, Any]] = json.loads((source / "dist/build.json").read_text())["images"]
     return images
 
 

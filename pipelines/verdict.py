@@ -114,9 +114,10 @@ def _untouched(out: Path, target: str, digest: str) -> dict[str, Any]:
     if _digest(data) != digest:
         raise PipelineError(f"{place} is not the report that was judged, whose digest is {digest}; scan again")
     value = outputs.json_object(data, place)
-    if (out / target / "index.json").exists():
+    layout, platform = outputs.layout(out, target)
+    if (layout / "index.json").exists():
         try:
-            config = compare.manifest_of(out / target)[1]["config"]["digest"]
+            config = compare.manifest_of(layout, platform)[1]["config"]["digest"]
         except (ImageError, KeyError, TypeError) as error:
             raise PipelineError(f"{out / target}: not an image that can be read: {error}") from None
         if report.image(value) != config:

@@ -125,7 +125,7 @@ def _record_hash(digest: str) -> str:
 
 
 def _environment(python: str, architecture: str) -> dict[str, str]:
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
+    machine = {"amd64": "x86_64", "arm64": "aarch64", "arm": "armv7l"}.get(architecture, architecture)
     return {
         "implementation_name": "cpython",
         "implementation_version": python,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 
 import dagger
 from dagger import dag
@@ -59,26 +60,41 @@ def compiled(folder: str, root: str = "/out") -> str:
     return f"python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s {root} -p / {root}{folder}"
 
 
-async def dependencies(base: dagger.Directory, requirements: dagger.File, network: Network) -> dagger.Directory:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Requirements for an image; ``tags`` are the platform tags of its wheels, the best first, or none for those of the
+    machine that builds."""
+
+    requirements: dagger.File
+    tags: tuple[str, ...] = ()
+    stage: str = "dependencies"
+
+    @property
+    def words(self) -> str:
+        """What pip has to be told of a platform: wheels are archives, so that one for another is unpacked like any other."""
+        return "".join(f" --platform {tag}" for tag in self.tags)
+
+
+async def dependencies(base: dagger.Directory, wanted: Wanted, network: Network) -> dagger.Directory:
     """The tree of the requirements, as it stands in an image from its root on.
 
     Raises:
         dagger.ExecError: a requirement cannot be had, or is not the one whose hash is locked.
     """
-    return await _installed(base, requirements, network).directory("/out").sync()
+    return await _installed(base, wanted, network).directory("/out").sync()
 
 
-def archives(base: dagger.Directory, requirements: dagger.File, network: Network) -> dagger.File:
+def archives(base: dagger.Directory, wanted: Wanted, network: Network) -> dagger.File:
     """The archives that :func:`dependencies` installed: a JSON list of ``{name, version, file, sha256}``."""
-    return _installed(base, requirements, network).file(f"/archives/{ARCHIVES}")
+    return _installed(base, wanted, network).file(f"/archives/{ARCHIVES}")
 
 
-def _installed(base: dagger.Directory, requirements: dagger.File, network: Network) -> dagger.Container:
-    box = network.given(builder(base, "dependencies")).with_mounted_file("/in/requirements.txt", requirements)
+def _installed(base: dagger.Directory, wanted: Wanted, network: Network) -> dagger.Container:
+    box = network.given(builder(base, wanted.stage)).with_mounted_file("/in/requirements.txt", wanted.requirements)
     return box.with_mounted_cache("/root/.cache/pip", dag.cache_volume("pip")).with_exec(
         script(
             ENTER,
-            f"{INSTALL} --report {REPORT} --target /out{PACKAGES} -r /in/requirements.txt",
+            f"{INSTALL}{wanted.words} --report {REPORT} --target /out{PACKAGES} -r /in/requirements.txt",
             settled("/out"),
             compiled(PACKAGES),
             _archives("/archives"),

@@ -18,6 +18,7 @@ async def distroless(
     spec: dict[str, Any],
     runtime: dagger.Directory,
     application: list[dagger.Directory],
+    stage: str = STAGE,
 ) -> dagger.Directory:
     """The image as ``layout`` and ``report.json``, of layers (`runtime.layer`); ``application`` lie above, lowest first."""
-    return await image(builder, assembler, spec, [runtime, *application], STAGE)
+    return await image(builder, assembler, spec, [runtime, *application], stage)

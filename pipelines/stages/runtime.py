@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagger
 from dagger import dag
 
+from images import manifest as manifests
+from images.digest import Digest
 from pipelines.stages.bases import builder, script
 
 _ASSEMBLER = [
-    f"{name}.py" for name in ("__init__", "assemble", "digest", "errors", "layer", "manifest", "pack", "packages")
+    f"{name}.py" for name in ("__init__", "assemble", "digest", "elf", "errors", "layer", "manifest", "pack", "packages")
 ]
 TREE = "/tree"
 PACK = "PYTHONPATH=/opt python3 -m images.pack /layer.json /out"
@@ -78,3 +81,14 @@ async def image(
     for packed in layers:
         done = done.with_directory("layout/blobs", packed.directory("blobs"))
     return await done.sync()
+
+
+def index(images: Sequence[dagger.Directory], descriptors: Sequence[dict[str, Any]], ref: str) -> dagger.Directory:
+    """One layout of an index, from those of an image a platform; ``descriptors`` are what their ``index.json`` say."""
+    inner, outer = manifests.nested(descriptors, ref)
+    whole = dag.directory().with_new_file("oci-layout", manifests.LAYOUT.decode())
+    for each in images:
+        whole = whole.with_directory("blobs", each.directory("layout/blobs"))
+    return whole.with_new_file(f"blobs/sha256/{Digest.of(inner).hex}", inner.decode()).with_new_file(
+        "index.json", outer.decode()
+    )

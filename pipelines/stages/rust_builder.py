@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import dagger
 
 from pipelines.network import Network
@@ -17,12 +19,11 @@ _MATURIN = "/tools/bin/maturin build --release --locked --offline --interpreter 
 #: Which crates a program was compiled from, in a section of it, where scanners look (cargo-auditable's format). An object
 #: file for the linker is all that takes: the tool itself would be compiled at each cold build, and is not in Debian.
 _AUDIT = (
-    "target=$(rustc -vV | python3 -c 'import sys; print(*(w[1] for w in map(str.split, sys.stdin) if w[:1] == [\"host:\"]))')",
-    "cargo metadata --format-version 1 --locked --offline --filter-platform $target > /tmp/metadata.json",
+    "cargo metadata --format-version 1 --locked --offline --filter-platform $TARGET > /tmp/metadata.json",
     "python3 /auditable.py /tmp/metadata.json /tmp/crates",
     'printf \'.section .dep-v0,"a"\\n.globl AUDITABLE_VERSION_INFO\\nAUDITABLE_VERSION_INFO:\\n.incbin "/tmp/crates"\\n'
     '.section .note.GNU-stack,"",@progbits\\n\' > /tmp/crates.s',
-    "gcc -c /tmp/crates.s -o /tmp/crates.o",
+    "$TARGET_CC -c /tmp/crates.s -o /tmp/crates.o",
 )
 _LINK = "-Clink-arg=/tmp/crates.o -Clink-arg=-Wl,--require-defined=AUDITABLE_VERSION_INFO"
 _FORGET = (
@@ -31,12 +32,28 @@ _FORGET = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Cross:
+    """Another platform to compile for: rustc's target, GNU's triplet, and trees that go over the builder's root with the
+    target's standard library and a linker for it."""
+
+    target: str
+    gnu: str
+    trees: tuple[dagger.Directory, ...]
+    stage: str = STAGE
+
+
+#: Debian's Rust for the machine that builds.
+_HOST = "x86_64-unknown-linux-gnu"
+
+
 async def wheel(
     base: dagger.Directory,
     workspace: dagger.Directory,
     crate: str,
     requirements: dagger.File,
     network: Network,
+    cross: Cross | None = None,
 ) -> dagger.Directory:
     """A directory with the wheel of the workspace's crate, and ``archives.json`` of the tools that built it.
 
@@ -46,30 +63,58 @@ async def wheel(
     Raises:
         dagger.ExecError: a crate cannot be had or has another checksum, or the code does not compile.
     """
+    # What is fetched is the same for every platform.
     box = builder(base, STAGE)
     tools = (
-        box.with_directory("/tools", dependencies.fetched(box, requirements, network))
+        _for(cross, base)
+        .with_directory("/tools", dependencies.fetched(box, requirements, network))
         .with_env_variable("SOURCE_DATE_EPOCH", _ZIP_EPOCH)
         .with_env_variable("RUSTFLAGS", "--remap-path-prefix=/src=src --remap-path-prefix=/cargo=cargo")
         .with_env_variable("PYTHONPATH", "/tools")
     )
     fetched = crates.fetched(box, workspace, crate, network)
-    ready = crates.compiled(tools, fetched, workspace, crate, f"{_MATURIN} --out /stub", "--release")
+    build, profile = _MATURIN, "--release"
+    if cross:
+        build, profile = f"{_MATURIN} --target {cross.target}", f"--release --target {cross.target}"
+    ready = crates.compiled(tools, fetched, workspace, crate, f"{build} --out /stub", profile)
     done = ready.with_new_file("/auditable.py", text_of("auditable.py")).with_exec(
-        script("rm -rf /stub", *_AUDIT, f"{_MATURIN} --out /out -- {_LINK}", f"cp /tools/{dependencies.ARCHIVES} /out/")
+        script("rm -rf /stub", *_AUDIT, f"{build} --out /out -- {_LINK}", f"cp /tools/{dependencies.ARCHIVES} /out/")
     )
     return await done.directory("/out").sync()
 
 
-async def installed(base: dagger.Directory, wheels: dagger.Directory) -> dagger.Directory:
-    """The wheel as a tree, as it stands in an image from its root on."""
+def _for(cross: Cross | None, base: dagger.Directory) -> dagger.Container:
+    """A container that compiles for a platform."""
+    if cross is None:
+        return builder(base, STAGE).with_env_variable("TARGET", _HOST).with_env_variable("TARGET_CC", "gcc")
+    root = base
+    for tree in cross.trees:
+        root = root.with_directory("/", tree)
+    compiler = f"{cross.gnu}-gcc"
+    return (
+        builder(root, cross.stage)
+        .with_env_variable("TARGET", cross.target)
+        .with_env_variable("TARGET_CC", compiler)
+        .with_env_variable(f"CARGO_TARGET_{cross.target.upper().replace('-', '_')}_LINKER", compiler)
+    )
+
+
+async def installed(
+    base: dagger.Directory, wheels: dagger.Directory, tags: tuple[str, ...] = (), stage: str = STAGE
+) -> dagger.Directory:
+    """The wheel as a tree, as it stands in an image from its root on; ``tags`` are those of another platform's wheels.
+
+    Raises:
+        dagger.ExecError: the wheel is not tagged as one of its platform.
+    """
+    words = "".join(f"--platform {tag} " for tag in tags) + "--only-binary=:all: " if tags else ""
     done = (
-        builder(base, STAGE)
+        builder(base, stage)
         .with_mounted_directory("/wheels", wheels)
         .with_exec(
             script(
                 "python3 -m pip install --disable-pip-version-check --root-user-action=ignore --no-deps --no-index --no-compile "
-                f"--target /out{PACKAGES} /wheels/*.whl",
+                f"{words}--target /out{PACKAGES} /wheels/*.whl",
                 # Where pip found the wheel says nothing about what is in it.
                 f"cd /out{PACKAGES} && rm -f *.dist-info/direct_url.json && python3 -c '{_FORGET}' *.dist-info/RECORD",
             )

@@ -19,6 +19,7 @@ async def standard(
     runtime: dagger.Directory,
     tools: dagger.Directory,
     application: list[dagger.Directory],
+    stage: str = STAGE,
 ) -> dagger.Directory:
     """The image as ``layout`` and ``report.json``, of layers (`runtime.layer`); ``application`` lie above, lowest first."""
-    return await image(builder, assembler, spec, [runtime, tools, *application], STAGE)
+    return await image(builder, assembler, spec, [runtime, tools, *application], stage)

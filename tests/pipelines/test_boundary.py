@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import config, report, source
+from pipelines import config, platforms, report, source
 from pipelines.errors import PipelineError
 
 
@@ -30,7 +30,7 @@ def test_a_requirement_without_a_hash_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_platform_is_told_the_known_ones() -> None:
     with pytest.raises(PipelineError, match=r"unknown platform 'linux/mips'; known are: linux/amd64"):
-        config.platforms("linux/mips")
+        platforms.parse("linux/mips")
 
 
 def test_a_folder_that_is_no_repository_is_told_what_to_do(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from images.debian import lock
 from pipelines import config, materials, source
 from pipelines.materials import Taken
+from pipelines.platforms import NATIVE, PLATFORMS
 from sbom import provenance, statements
 from sbom.python import normal
 from tests.conftest import HERE
@@ -27,7 +28,7 @@ WHEELS = '[{"name": "maturin", "version": "1.0", "file": "m.whl", "sha256": "' +
 def taken() -> Taken:
     """What a build of this project takes in; the wheels of one stage are given."""
     project = config.read(HERE)
-    return materials.take(project, source.read(HERE, HERE / "dist"), {"rust builder": WHEELS})
+    return materials.take(project, source.read(HERE, HERE / "dist"), {"rust builder": WHEELS}, PLATFORMS[NATIVE])
 
 
 def dependencies(taken: Taken, target: str) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ import sys
 import time
 import urllib.request
 
-for _ in range(300):
+for _ in range(1200):
     try:
         sys.exit(urllib.request.urlopen("http://127.0.0.1:9000/").read() != b"4242")
     except OSError:
