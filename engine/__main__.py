@@ -46,6 +46,12 @@ def arguments() -> argparse.ArgumentParser:
     start.add_argument("layout")
     start.add_argument("--tmpfs", action="append", default=[], metavar="PATH", help="a writable folder in memory")
     start.add_argument("--probe", metavar="SCRIPT", help="run this with the image's python3 beside it, then stop")
+    start.add_argument(
+        "--platform",
+        default="",
+        metavar="OS/ARCH",
+        help="which image of an index; one for another processor runs under qemu-user, which is brought along",
+    )
     cache.arguments(commands)
     return parser
 
@@ -64,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.command == "start":
             from engine.start import run_image
 
-            return run_image(options.layout, tuple(options.tmpfs), options.probe)
+            return run_image(options.layout, tuple(options.tmpfs), options.probe, options.platform)
         return cache.main(options)
     except EngineError as error:
         print(f"engine: {error}", file=sys.stderr)

@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine import layers, limits, sandbox
+from engine import emulate, layers, limits, sandbox
 from engine.errors import EngineError
 from engine.graph import Container
-from engine.oci import container_of
+from engine.oci import chosen_manifest, container_of
 from engine.owners import home_of, user_of
 from engine.process import close_on_exec
 from engine.solve import Solver
@@ -35,37 +35,53 @@ _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 
 
-def load(solver: Solver, layout: Path) -> tuple[Container, Entry]:
-    """The container and root of the first image of a layout; every blob is checked against its digest.
+def load(solver: Solver, layout: Path, wanted: str = "") -> tuple[Container, Entry]:
+    """The container and root of a layout's image; every blob is checked against its digest.
+
+    Of an index it is the one for the platform that is ``wanted``, or else for this machine's own.
 
     Raises:
         EngineError: no layout, or a damaged one.
     """
 
-    def blob(digest: str) -> bytes:
-        data = (layout / "blobs" / digest.replace(":", "/")).read_bytes()
-        if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
-            raise EngineError(f"{layout}: blob {digest} does not have that digest; build the image again")
-        return data
-
+    box, manifest = described(layout, wanted)
+    root = EMPTY
     try:
-        descriptor = json.loads((layout / "index.json").read_bytes())["manifests"][0]
-        manifest: dict[str, Any] = json.loads(blob(descriptor["digest"]))
-        if "manifests" in manifest:
-            manifest = json.loads(blob(manifest["manifests"][0]["digest"]))
-        config = json.loads(blob(manifest["config"]["digest"]))
-        root = EMPTY
         with solver.store.transaction():
             for layer in manifest["layers"]:
-                root = apply_layer(solver.store, root, blob(layer["digest"]))
-    except (OSError, KeyError, ValueError, IndexError) as error:
+                root = apply_layer(solver.store, root, _blob(layout, layer["digest"]))
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise EngineError(f"{layout} is not an OCI image layout that can be started: {error}") from None
-    platform = f"{config.get('os', 'linux')}/{config.get('architecture', '')}"
-    return container_of(Container(platform), config, manifest), root
+    return box, root
 
 
-def run_image(layout: str, tmpfs: Sequence[str] = (), probe: str | None = None) -> int:
-    """Start an image; the exit code is its own, or the probe's.
+def described(layout: Path, wanted: str = "") -> tuple[Container, dict[str, Any]]:
+    """The container of a layout's image, without its root, and the image's manifest; errors as :func:`load`."""
+    try:
+        descriptor = json.loads((layout / "index.json").read_bytes())["manifests"][0]
+        manifest: dict[str, Any] = json.loads(_blob(layout, descriptor["digest"]))
+        if "manifests" in manifest:
+            chosen = chosen_manifest(manifest["manifests"], wanted or emulate.machine_platform())
+            manifest = json.loads(_blob(layout, chosen["digest"]))
+        config = json.loads(_blob(layout, manifest["config"]["digest"]))
+        words = (config.get("os", "linux"), config.get("architecture", ""), config.get("variant", ""))
+        platform = "/".join(str(word) for word in words if word)
+        if wanted and platform != wanted:
+            raise EngineError(f"{layout} holds an image for {platform}, not for {wanted}")
+        return container_of(Container(platform), config, manifest), manifest
+    except (OSError, KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+        raise EngineError(f"{layout} is not an OCI image layout that can be started: {error}") from None
+
+
+def _blob(layout: Path, digest: str) -> bytes:
+    data = (layout / "blobs" / digest.replace(":", "/")).read_bytes()
+    if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
+        raise EngineError(f"{layout}: blob {digest} does not have that digest; build the image again")
+    return data
+
+
+def run_image(layout: str, tmpfs: Sequence[str] = (), probe: str | None = None, platform: str = "") -> int:
+    """Start an image; the exit code is its own, or the probe's. ``platform`` chooses one of an index.
 
     Without a probe it has the machine's network and runs until it ends or is interrupted. With one, both have a
     private network: the probe is a Python script, run by the image's own ``python3`` until it exits.
@@ -76,8 +92,19 @@ def run_image(layout: str, tmpfs: Sequence[str] = (), probe: str | None = None) 
             script = Path(probe).read_bytes()
         except OSError as error:
             raise EngineError(f"{probe}: {error.strerror}") from None
-        return _in_private_network(lambda: asyncio.run(_run(path, tuple(tmpfs), script)))
-    return asyncio.run(_run(path, tuple(tmpfs), None))
+        _bring(described(path, platform)[0].platform)
+        return _in_private_network(lambda: asyncio.run(_run(path, tuple(tmpfs), script, platform)))
+    return asyncio.run(_run(path, tuple(tmpfs), None, platform))
+
+
+def _bring(platform: str) -> None:
+    """What an image's start downloads, where there is a network still."""
+    if emulate.needed(platform):
+        store = Store()
+        try:
+            emulate.emulator(store, platform)
+        finally:
+            store.close()
 
 
 def _in_private_network(work: Any) -> int:
@@ -123,12 +150,16 @@ def _in_private_network(work: Any) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-async def _run(layout: Path, tmpfs: tuple[str, ...], script: bytes | None) -> int:
+async def _run(layout: Path, tmpfs: tuple[str, ...], script: bytes | None, platform: str = "") -> int:
     close_on_exec()
     store = Store()
     try:
         solver = Solver(store, lambda event: None)
-        box, root = await asyncio.to_thread(load, solver, layout)
+        box, root = await asyncio.to_thread(load, solver, layout, platform)
+        if emulate.needed(box.platform):
+            brought = await solver.tools()
+            with store.transaction():
+                root = emulate.emulated(store, solver.trees, root, box.platform, brought)
         command = [*box.entrypoint, *box.default_args]
         if not command:
             raise EngineError(f"{layout}: the image names neither an entrypoint nor a command")
