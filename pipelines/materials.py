@@ -30,8 +30,8 @@ def _roots(project: Project, platform: Platform) -> Iterator[tuple[str, str]]:
     if project.rust:
         yield "rust-builder", "rust base"
         if not platform.native:
-            yield lock_name("rust-std", platform.debian), "rust builder"
-            yield f"cross-{platform.debian}", "rust builder"
+            yield "cross", "rust builder"
+            yield lock_name("rust-target", platform.debian), "rust builder"
     yield lock_name("distroless", platform.debian), "runtime base"
     yield lock_name("standard", platform.debian), "tools"
 

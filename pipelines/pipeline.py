@@ -107,7 +107,13 @@ async def build(given: Inputs, out: Path) -> dict[str, Any]:
     """
     async with anyio.create_task_group() as group:
         parts = _Shared(given, group)
-        made = [_Images(given, platform, parts, group) for platform in given.platforms]
+        own = next((each for each in given.platforms if each.native), None)
+        first = [_Images(given, own, parts, group)] if own else []
+        made = first + [
+            _Images(given, each, parts, group, first[0] if first else None)
+            for each in given.platforms
+            if not each.native
+        ]
     images = {target: await _export(given, target, made, out) for target in sorted(given.targets)}
     for each in made:
         await each.left(out)
@@ -192,8 +198,17 @@ async def _made(work: Callable[[], Awaitable[T]], part: _Later[T]) -> None:
 class _Images:
     """The images of a platform, and what they are made from."""
 
-    def __init__(self, given: Inputs, platform: Platform, shared: _Shared, group: anyio.abc.TaskGroup) -> None:
-        self.given, self.platform, self.shared = given, platform, shared
+    def __init__(
+        self,
+        given: Inputs,
+        platform: Platform,
+        shared: _Shared,
+        group: anyio.abc.TaskGroup,
+        like: _Images | None = None,
+    ) -> None:
+        """``like`` are those of the machine's own platform, whose byte code is taken where sources are the same."""
+        self.given, self.platform, self.shared, self.like = given, platform, shared, like
+        self.trees: dict[str, _Later[dagger.Directory]] = {"runtime": _Later(), "dependencies": _Later()}
         self.wanted = given.wanted(platform)
         self.runtime: _Later[dagger.Directory] = _Later()
         self.tools: _Later[dagger.Directory] = _Later()
@@ -223,7 +238,9 @@ class _Images:
         with given.progress.stage(name):
             locked = downloads("distroless", architecture=self.platform.debian)
             unpacked = await root(given.first, locked, name, prune=True, user=user, uid=uid)
-            tree = await python_compiled(base, unpacked, name)
+            known = await self.like.trees["runtime"].get() if self.like else None
+            tree = await python_compiled(base, unpacked, name, known)
+            self.trees["runtime"].put(tree)
             return await self._packed("base", tree, name, directories=plan.directories(given.project))
 
     async def _tools(self) -> dagger.Directory:
@@ -237,7 +254,9 @@ class _Images:
     async def _dependencies(self) -> dagger.Directory:
         base, name = await self.shared.python.get(), self.stage("dependencies")
         with self.given.progress.stage(name):
-            tree = await dependencies(base, self.wanted, self.given.network)
+            known = await self.like.trees["dependencies"].get() if self.like else None
+            tree = await dependencies(base, self.wanted, self.given.network, known)
+            self.trees["dependencies"].put(tree)
             return await self._packed("dependencies", tree, name)
 
     async def _cross(self) -> Cross | None:
@@ -246,10 +265,10 @@ class _Images:
             return None
         name, debian = self.stage("rust builder"), self.platform.debian
         trees = [
-            await root(self.given.first, locked, name, alone=False)
-            for locked in (
-                downloads("rust-std", architecture=debian),
-                downloads(f"cross-{debian}", without="rust-builder"),
+            await root(self.given.first, locked, label, alone=False)
+            for label, locked in (
+                ("rust builder", downloads("cross", without="rust-builder")),
+                (name, downloads("rust-target", architecture=debian)),
             )
         ]
         return Cross(self.platform.rust, self.platform.gnu, tuple(trees), name)
@@ -302,7 +321,7 @@ class _Images:
         def place(name: str) -> str:
             return str(outputs.path(out, outputs.ARCHIVES, outputs.image(name, self.platform, self.given.platforms)))
 
-        await archives(base, self.wanted, network).export(place("dependencies"))
+        await archives(base, self.wanted, network, self.like is None).export(place("dependencies"))
         further, wanted = await self.shared.variant.get(), variant_requirements(self.given.project, self.given.variant)
         if wanted:
             listed = [each for name in wanted for each in json.loads(await further[name].file(ARCHIVES).contents())]

@@ -10,6 +10,7 @@ import dagger
 from dagger import dag
 
 from pipelines.errors import PipelineError
+from pipelines.stages.inside import text_of
 
 STAGE = "PIPELINES_STAGE"
 #: Packages asked for at a time; engines and mirrors limit the downloads themselves.
@@ -117,6 +118,20 @@ def builder(tree: dagger.Directory, stage: str) -> dagger.Container:
         .with_env_variable("PYTHONHASHSEED", "0")
         .with_env_variable("PYTHONDONTWRITEBYTECODE", "1")
         .with_env_variable(STAGE, stage)
+    )
+
+
+def compiled_like(
+    base: dagger.Directory, tree: dagger.Directory, folder: str, known: dagger.Directory, stage: str
+) -> dagger.Directory:
+    """A tree with a folder of it byte-compiled, as one for another platform was that is ``known``."""
+    return (
+        builder(base, stage)
+        .with_directory("/out", tree)
+        .with_mounted_directory("/known", known)
+        .with_new_file("/compile_tree.py", text_of("compile_tree.py"))
+        .with_exec(script(f"python3 /compile_tree.py /out {folder.strip('/')} /known"))
+        .directory("/out")
     )
 
 

@@ -64,6 +64,11 @@ def compiled(
 
     ``profile`` is what `cargo clean` needs to be told of ``command``: nothing, or ``--release``.
     """
+    return ahead(box, crates, workspace, command, profile).with_directory("/src", source)
+
+
+def ahead(box: dagger.Container, crates: Crates, workspace: str, command: str, profile: str = "") -> dagger.Container:
+    """The same without the source."""
     return (
         box.with_env_variable("CARGO_HOME", "/cargo")
         .with_env_variable("CARGO_TARGET_DIR", "/target")
@@ -81,5 +86,4 @@ def compiled(
                 "cd / && rm -rf /src",
             )
         )
-        .with_directory("/src", source)
     )

@@ -9,7 +9,7 @@ import dagger
 from dagger import dag
 
 from pipelines.network import ENTER, Network
-from pipelines.stages.bases import builder, script
+from pipelines.stages.bases import builder, compiled_like, script
 from pipelines.stages.runtime import PACK, TREE
 
 PACKAGES = "/usr/local/lib/python3.13/dist-packages"
@@ -75,28 +75,31 @@ class Wanted:
         return "".join(f" --platform {tag}" for tag in self.tags)
 
 
-async def dependencies(base: dagger.Directory, wanted: Wanted, network: Network) -> dagger.Directory:
-    """The tree of the requirements, as it stands in an image from its root on.
+async def dependencies(
+    base: dagger.Directory, wanted: Wanted, network: Network, known: dagger.Directory | None = None
+) -> dagger.Directory:
+    """The tree of the requirements, as it stands in an image from its root on; ``known`` is that of another platform.
 
     Raises:
         dagger.ExecError: a requirement cannot be had, or is not the one whose hash is locked.
     """
-    return await _installed(base, wanted, network).directory("/out").sync()
+    tree = _installed(base, wanted, network, known is None).directory("/out")
+    return await (compiled_like(base, tree, PACKAGES, known, wanted.stage) if known else tree).sync()
 
 
-def archives(base: dagger.Directory, wanted: Wanted, network: Network) -> dagger.File:
+def archives(base: dagger.Directory, wanted: Wanted, network: Network, compiling: bool = True) -> dagger.File:
     """The archives that :func:`dependencies` installed: a JSON list of ``{name, version, file, sha256}``."""
-    return _installed(base, wanted, network).file(f"/archives/{ARCHIVES}")
+    return _installed(base, wanted, network, compiling).file(f"/archives/{ARCHIVES}")
 
 
-def _installed(base: dagger.Directory, wanted: Wanted, network: Network) -> dagger.Container:
+def _installed(base: dagger.Directory, wanted: Wanted, network: Network, compiling: bool) -> dagger.Container:
     box = network.given(builder(base, wanted.stage)).with_mounted_file("/in/requirements.txt", wanted.requirements)
     return box.with_mounted_cache("/root/.cache/pip", dag.cache_volume("pip")).with_exec(
         script(
             ENTER,
             f"{INSTALL}{wanted.words} --report {REPORT} --target /out{PACKAGES} -r /in/requirements.txt",
             settled("/out"),
-            compiled(PACKAGES),
+            *([compiled(PACKAGES)] if compiling else []),
             _archives("/archives"),
         )
     )

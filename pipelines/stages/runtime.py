@@ -12,17 +12,24 @@ from dagger import dag
 
 from images import manifest as manifests
 from images.digest import Digest
-from pipelines.stages.bases import builder, script
+from pipelines.stages.bases import builder, compiled_like, script
 
 _ASSEMBLER = [
-    f"{name}.py" for name in ("__init__", "assemble", "digest", "elf", "errors", "layer", "manifest", "pack", "packages")
+    f"{name}.py"
+    for name in ("__init__", "assemble", "digest", "elf", "errors", "layer", "manifest", "pack", "packages")
 ]
 TREE = "/tree"
 PACK = "PYTHONPATH=/opt python3 -m images.pack /layer.json /out"
 
 
-async def python_compiled(base: dagger.Directory, tree: dagger.Directory, stage: str) -> dagger.Directory:
-    """A runtime root with its standard library byte-compiled, so that processes start at once."""
+async def python_compiled(
+    base: dagger.Directory, tree: dagger.Directory, stage: str, known: dagger.Directory | None = None
+) -> dagger.Directory:
+    """A runtime root with its standard library byte-compiled, so that processes start at once; ``known`` is such a root of
+    another platform.
+    """
+    if known:
+        return await compiled_like(base, tree, "/usr/lib/python3.13", known, stage).sync()
     done = (
         builder(base, stage)
         .with_directory("/out", tree)

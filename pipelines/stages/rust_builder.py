@@ -8,6 +8,7 @@ import dagger
 
 from pipelines.network import Network
 from pipelines.stages import crates, dependencies
+from pipelines.stages.bases import STAGE as STAGE_VARIABLE
 from pipelines.stages.bases import builder, script
 from pipelines.stages.dependencies import PACKAGES
 from pipelines.stages.inside import text_of
@@ -19,13 +20,13 @@ _MATURIN = "/tools/bin/maturin build --release --locked --offline --interpreter 
 #: Which crates a program was compiled from, in a section of it, where scanners look (cargo-auditable's format). An object
 #: file for the linker is all that takes: the tool itself would be compiled at each cold build, and is not in Debian.
 _AUDIT = (
-    "cargo metadata --format-version 1 --locked --offline --filter-platform $TARGET > /tmp/metadata.json",
+    "cargo metadata --format-version 1 --locked --offline --filter-platform $target > /tmp/metadata.json",
     "python3 /auditable.py /tmp/metadata.json /tmp/crates",
     'printf \'.section .dep-v0,"a"\\n.globl AUDITABLE_VERSION_INFO\\nAUDITABLE_VERSION_INFO:\\n.incbin "/tmp/crates"\\n'
-    '.section .note.GNU-stack,"",@progbits\\n\' > /tmp/crates.s',
+    '.section .note.GNU-stack,"",%%progbits\\n\' > /tmp/crates.s',
     "$TARGET_CC -c /tmp/crates.s -o /tmp/crates.o",
 )
-_LINK = "-Clink-arg=/tmp/crates.o -Clink-arg=-Wl,--require-defined=AUDITABLE_VERSION_INFO"
+_LINK = "-Clink-arg=/tmp/crates.o -Clink-arg=-Wl,--undefined=AUDITABLE_VERSION_INFO"
 _FORGET = (
     "import pathlib, sys; p = pathlib.Path(sys.argv[1]); "
     'p.write_text(chr(10).join(l for l in p.read_text().splitlines() if "direct_url.json" not in l) + chr(10))'
@@ -34,8 +35,8 @@ _FORGET = (
 
 @dataclass(frozen=True, slots=True)
 class Cross:
-    """Another platform to compile for: rustc's target, GNU's triplet, and trees that go over the builder's root with the
-    target's standard library and a linker for it."""
+    """Another platform to compile for: rustc's target, GNU's triplet, and trees that go over the builder's root with a compiler
+    and linker for it and the target's standard libraries."""
 
     target: str
     gnu: str
@@ -43,8 +44,10 @@ class Cross:
     stage: str = STAGE
 
 
-#: Debian's Rust for the machine that builds.
+#: Debian's Rust for the machine that builds. It is always named, so that cargo keeps what runs here (build scripts, macros)
+#: apart from what is for a target, and compiles it once for all of them.
 _HOST = "x86_64-unknown-linux-gnu"
+_REMAP = "--remap-path-prefix=/src=src --remap-path-prefix=/cargo=cargo"
 
 
 async def wheel(
@@ -63,39 +66,53 @@ async def wheel(
     Raises:
         dagger.ExecError: a crate cannot be had or has another checksum, or the code does not compile.
     """
-    # What is fetched is the same for every platform.
     box = builder(base, STAGE)
     tools = (
-        _for(cross, base)
-        .with_directory("/tools", dependencies.fetched(box, requirements, network))
+        box.with_directory("/tools", dependencies.fetched(box, requirements, network))
         .with_env_variable("SOURCE_DATE_EPOCH", _ZIP_EPOCH)
-        .with_env_variable("RUSTFLAGS", "--remap-path-prefix=/src=src --remap-path-prefix=/cargo=cargo")
         .with_env_variable("PYTHONPATH", "/tools")
+        .with_env_variable("RUSTFLAGS", _REMAP)
+        .with_env_variable("TARGET_CC", "gcc")
     )
     fetched = crates.fetched(box, workspace, crate, network)
-    build, profile = _MATURIN, "--release"
+    target, ready = _HOST, _ahead(tools, fetched, crate, _HOST)
     if cross:
-        build, profile = f"{_MATURIN} --target {cross.target}", f"--release --target {cross.target}"
-    ready = crates.compiled(tools, fetched, workspace, crate, f"{build} --out /stub", profile)
-    done = ready.with_new_file("/auditable.py", text_of("auditable.py")).with_exec(
-        script("rm -rf /stub", *_AUDIT, f"{build} --out /out -- {_LINK}", f"cp /tools/{dependencies.ARCHIVES} /out/")
+        target, ready = cross.target, _ahead(_crossing(ready, cross), fetched, crate, cross.target)
+    done = (
+        ready.with_directory("/src", workspace)
+        .with_new_file("/auditable.py", text_of("auditable.py"))
+        .with_exec(
+            script(
+                "rm -rf /stub",
+                f"target={target}",
+                *_AUDIT,
+                f"{_MATURIN} --target {target} --out /out -- {_LINK}",
+                f"cp /tools/{dependencies.ARCHIVES} /out/",
+            )
+        )
     )
     return await done.directory("/out").sync()
 
 
-def _for(cross: Cross | None, base: dagger.Directory) -> dagger.Container:
-    """A container that compiles for a platform."""
-    if cross is None:
-        return builder(base, STAGE).with_env_variable("TARGET", _HOST).with_env_variable("TARGET_CC", "gcc")
-    root = base
+def _ahead(box: dagger.Container, fetched: crates.Crates, crate: str, target: str) -> dagger.Container:
+    return crates.ahead(
+        box, fetched, crate, f"{_MATURIN} --target {target} --out /stub", f"--release --target {target}"
+    )
+
+
+def _crossing(box: dagger.Container, cross: Cross) -> dagger.Container:
+    """The container, in which what runs here is compiled already, with what compiles for another platform."""
+    compiler = f"clang-19 --target={cross.gnu}"
+    flags = f"{_REMAP} -Clinker=clang-19 -Clink-arg=--target={cross.gnu} -Clink-arg=-fuse-ld=lld"
     for tree in cross.trees:
-        root = root.with_directory("/", tree)
-    compiler = f"{cross.gnu}-gcc"
+        box = box.with_directory("/", tree)
+    name = cross.target.replace("-", "_")
     return (
-        builder(root, cross.stage)
-        .with_env_variable("TARGET", cross.target)
+        box.with_env_variable(STAGE_VARIABLE, cross.stage)
         .with_env_variable("TARGET_CC", compiler)
-        .with_env_variable(f"CARGO_TARGET_{cross.target.upper().replace('-', '_')}_LINKER", compiler)
+        .with_env_variable(f"CC_{name}", "clang-19")
+        .with_env_variable(f"CFLAGS_{name}", f"--target={cross.gnu}")
+        .with_env_variable("RUSTFLAGS", flags)
     )
 
 

@@ -13,6 +13,7 @@ from images import compare, elf, unpack
 from images.validate import validate
 from pipelines import platforms, requirements
 from pipelines.errors import PipelineError
+from tests.parts import toolbox
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
 AMD64, ARM64, ARM = platforms.parse("all")
@@ -86,6 +87,13 @@ def test_an_index_of_two_platforms_is_built_read_and_started(plain: Path, build:
             platform.debian,
             "all",
         }
+
+    home = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    skopeo = [*toolbox.program("skopeo"), "--insecure-policy", "--override-arch", "arm64"]
+    toolbox.run([*skopeo, "copy", f"oci:{layout}", f"oci:{tmp_path / 'one'}:one"], home)
+    umoci = [*toolbox.program("umoci"), "unpack", "--rootless", "--image", f"{tmp_path / 'one'}:one"]
+    toolbox.run([*umoci, str(tmp_path / "bundle")], home)
+    assert elf.machine((tmp_path / "bundle/rootfs/usr/bin/python3.13").read_bytes()) == ARM64.elf
 
     alone = build(plain, "--target", "distroless", "--output", str(tmp_path / "alone"), "--no-run")
     assert alone.returncode == 0, alone.stderr[-3000:]
