@@ -37,21 +37,22 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PIPELINES_SCAN_DATABASE": "none"} | more
 
 
+def built(
+    project: Path, *words: str, toolkit: Path = HERE, within: tuple[str, ...] = (), **environ: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*within, *command(project, *words, toolkit=toolkit)],
+        capture_output=True,
+        text=True,
+        env=environment(**environ),
+        timeout=900,
+        check=False,
+    )
+
+
 @pytest.fixture
 def build() -> Build:
-    def run(
-        project: Path, *words: str, toolkit: Path = HERE, within: tuple[str, ...] = (), **environ: str
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*within, *command(project, *words, toolkit=toolkit)],
-            capture_output=True,
-            text=True,
-            env=environment(**environ),
-            timeout=900,
-            check=False,
-        )
-
-    return run
+    return built
 
 
 @pytest.fixture
@@ -84,13 +85,16 @@ def commit(folder: Path) -> None:
         subprocess.run(["git", *words], cwd=folder, check=True)
 
 
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    """A repository with the plain project in it."""
-    folder = tmp_path / "project"
+def repository(folder: Path) -> Path:
+    """A new folder with the plain project in it, committed."""
     shutil.copytree(PLAIN, folder, ignore=shutil.ignore_patterns("dist", "__pycache__", ".dist*"))
     commit(folder)
     return folder
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    return repository(tmp_path / "project")
 
 
 @pytest.fixture
