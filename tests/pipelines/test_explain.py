@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import explain, history
+from pipelines import explain, history, platforms
 from pipelines.config import Project
 from sbom.changes import ComponentChange
 from tests.conftest import HERE
@@ -103,7 +103,8 @@ def _cause(repository: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch, *
     root, old, new = repository
     monkeypatch.setattr(explain, "HERE", root)
     project = Project(root, "x", (), "requirements.txt", (), rust="rust")
-    return explain._explained(ComponentChange(*change, ()), project, history.Span(root, old, new), [old, new])
+    span, native = history.Span(root, old, new), platforms.PLATFORMS[platforms.NATIVE]
+    return explain._explained(ComponentChange(*change, ()), project, span, [old, new], native)
 
 
 def test_a_debian_package_is_led_back_to_the_line_of_its_lock(
