@@ -1,13 +1,13 @@
-"""``python -m engine cache``: what the store holds, and clearing it while others use it."""
+"""``python -m engine cache``: what the store holds, and clearing it while others use it.
+
+Its parser is made for every command, and ``run`` has a program that waits: what only the work needs is imported there.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.amounts import seconds_of, size_of
@@ -55,7 +55,7 @@ def arguments(commands: Any) -> None:
         description="Write results and what they name to a new OCI layout folder, so that another machine starts warm. "
         "pipelines/copy_image.py takes it on to a registry or a tar. Volumes stay here, and what stands for secrets in keys.",
     )
-    export.add_argument("folder", type=Path)
+    export.add_argument("folder")
     export.add_argument(
         "--used-within", type=_parsed(seconds_of), default=0.0, metavar="AGE", help="only what was used since: 2h, 7d"
     )
@@ -66,7 +66,7 @@ def arguments(commands: Any) -> None:
         description="Take in what export wrote. Every byte is checked against its digest; which step gave it is believed: "
         "import only from whom you would run a step of, and say --digest where it came by way of others.",
     )
-    taken.add_argument("folder", type=Path)
+    taken.add_argument("folder")
     taken.add_argument(
         "--digest", default="", metavar="sha256:…", help="the digest that export told; anything else is refused"
     )
@@ -83,6 +83,13 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return checked
+
+
+def _json(value: Any, **more: Any) -> str:
+    import json
+    from dataclasses import asdict, is_dataclass
+
+    return json.dumps({**asdict(value), **more} if is_dataclass(value) and not isinstance(value, type) else value)
 
 
 def _size(number: int) -> str:
@@ -108,9 +115,7 @@ def main(options: argparse.Namespace) -> int:
             return _inspect(store, options.json)
         if options.action == "verify":
             damaged = upkeep.verify(store)
-            print(
-                json.dumps(damaged) if options.json else "\n".join([*damaged, f"{len(damaged)} damaged files dropped"])
-            )
+            print(_json(damaged) if options.json else "\n".join([*damaged, f"{len(damaged)} damaged files dropped"]))
             return 1 if damaged else 0
         if options.action in ("export", "import"):
             return _ship(store, options)
@@ -126,7 +131,7 @@ def _inspect(store: Store, as_json: bool) -> int:
 
     report = upkeep.inspect(store)
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(_json(report))
         return 0
     print(f"{'STAGE':28} {'STEPS':>6} {'SIZE':>11} {'ALONE':>11}  LAST USED")
     for name, stage in report.stages.items():
@@ -142,14 +147,17 @@ def _inspect(store: Store, as_json: bool) -> int:
 
 
 def _ship(store: Store, options: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from engine import artifact
 
+    folder = Path(options.folder)
     if options.action == "export":
-        done = artifact.export(store, options.folder, options.used_within)
+        done = artifact.export(store, folder, options.used_within)
     else:
-        done = artifact.take_in(store, options.folder, options.digest)
+        done = artifact.take_in(store, folder, options.digest)
     if options.json:
-        print(json.dumps(asdict(done)))
+        print(_json(done))
     else:
         print(f"{done.digest}  {done.results} results, {done.files} files, {_size(done.size)} packed")
     return 0
@@ -160,7 +168,7 @@ def _clear(store: Store, options: argparse.Namespace) -> int:
 
     done = upkeep.clear(store, options.older_than or 0.0, options.stage, options.keep_size, options.dry_run)
     if options.json:
-        print(json.dumps({**asdict(done), "dry_run": options.dry_run}))
+        print(_json(done, dry_run=options.dry_run))
         return 0
     would = "would be " if options.dry_run else ""
     print(

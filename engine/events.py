@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One moment of one step.
 
     ``kind`` is started, finished, cached, failed, output or warning (which ``text`` then is); ``stage`` is the value of ``PIPELINES_STAGE`` in the

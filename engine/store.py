@@ -19,21 +19,16 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from engine import home
 from engine.errors import EngineError
 from engine.index import Index, Missing
 from engine.locks import Locks
 from engine.tree import EMPTY, EMPTY_NODE, Entry, Node, decode
 from engine.userns import owns_users
 
-__all__ = ["Missing", "Store", "default_root", "digest_of", "remove_tree"]
+__all__ = ["Missing", "Store", "digest_of", "remove_tree"]
 
-_FOLDERS = ("blobs", "layers", "volumes", "tmp", "tools")
 _HELD = "held"
-
-
-def default_root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "pipelines-engine"
 
 
 def digest_of(path: Path) -> str:
@@ -57,18 +52,14 @@ class Store:
     """One store. Safe for several threads and for several processes at once."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or default_root()
+        self.root = root or Path(home.default_root())
+        home.make(str(self.root))
         try:
-            for name in _FOLDERS:
-                (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
             self.locks = Locks(self.root / "lock")
             self.tmp, self._alive = self._session()
             self._holding = os.open(self.tmp / _HELD, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise EngineError(
-                f"the engine's store cannot be made at {self.root}: {error.strerror}; set XDG_CACHE_HOME to a folder "
-                "that you can write"
-            ) from None
+            raise home.unusable(str(self.root), error) from None
         self._blobs = f"{self.root}/blobs/"
         self._lock = threading.RLock()
         self._inside = threading.local()

@@ -9,22 +9,17 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.amounts import seconds_of, size_of
-from engine.errors import EngineError
+from engine.home import Bounds
 from engine.index import Result
 from engine.store import Store, digest_of, remove_tree
 from engine.tree import EMPTY, Entry, decode, entry_of
 
-SIZE = "PIPELINES_CACHE_SIZE"
-AGE = "PIPELINES_CACHE_AGE"
-#: What a store may grow to, and for how long a result that nobody asks for is kept.
-DEFAULT_SIZE, DEFAULT_AGE = "20GB", "30d"
 _EVERY = 3600.0
 _BATCH = 500
 
@@ -281,26 +276,6 @@ def verify(store: Store) -> list[str]:
                 path.unlink(missing_ok=True)
                 damaged.append(name)
     return damaged
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a store keeps by itself: results for ``age`` seconds after their last use, ``size`` bytes in all."""
-
-    age: float
-    size: int
-
-
-def bounds(environment: Mapping[str, str] = os.environ) -> Bounds:
-    """The bounds by ``PIPELINES_CACHE_AGE`` and ``PIPELINES_CACHE_SIZE``.
-
-    Raises:
-        EngineError: one of them is no age or size.
-    """
-    try:
-        return Bounds(seconds_of(environment.get(AGE) or DEFAULT_AGE), size_of(environment.get(SIZE) or DEFAULT_SIZE))
-    except EngineError as error:
-        raise EngineError(f"{AGE} or {SIZE}: {error}") from None
 
 
 def tidy(store: Store, keep: Bounds) -> None:

@@ -1,11 +1,11 @@
 """A session: a socket on loopback, a token, and an event loop in a thread that answers.
 
-What only the loop's thread needs is imported there, beside a program that has its own imports to do.
+A program starts as soon as there is a socket: what is needed besides is imported and opened while it does its own imports.
 """
 
 from __future__ import annotations
 
-import secrets
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -13,30 +13,32 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from engine import upkeep
+from engine import home
 from engine.errors import EngineError
 from engine.events import Event
-from engine.store import Store
 
 if TYPE_CHECKING:
     import asyncio
+
+    from engine.store import Store
 
 
 class Session:
     """A session that is served while its context is entered; who connects before that waits."""
 
     def __init__(self, on_event: Callable[[Event], None]) -> None:
-        self.token = secrets.token_hex(16)
-        self._bounds = upkeep.bounds()
-        self.store = Store()
+        home.make(home.default_root())
+        self.token = os.urandom(16).hex()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port: int = self._socket.getsockname()[1]
         self._on_event = on_event
         self._ready = threading.Event()
         self._problem: BaseException | None = None
+        self._bounds = home.bounds()
+        self._store: Store | None = None
+        self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -44,11 +46,18 @@ class Session:
         return {"DAGGER_SESSION_PORT": str(self.port), "DAGGER_SESSION_TOKEN": self.token}
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        if self._problem is not None:
+        try:
+            from engine.store import Store
+
+            self._store = Store()
+            self._thread = threading.Thread(target=self._main, args=[self._store], name="engine", daemon=True)
+            self._thread.start()
+            self._ready.wait()
+            if self._problem is not None:
+                raise EngineError(f"the session could not be started: {self._problem}")
+        except BaseException:
             self.close()
-            raise EngineError(f"the session could not be started: {self._problem}")
+            raise
         return self
 
     def __exit__(
@@ -57,27 +66,31 @@ class Session:
         if self._loop is not None and self._stop is not None:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
+        assert self._thread is not None and self._store is not None
         self._thread.join(timeout=30)
         # A store that is damaged or gone has told so where it was used: whether it is too large is no matter then.
         with suppress(EngineError, OSError):
-            upkeep.tidy(self.store, self._bounds)
+            from engine import upkeep
+
+            upkeep.tidy(self._store, self._bounds)
         self.close()
 
     def close(self) -> None:
         """The end of a session that was not entered, or was left."""
         self._socket.close()
-        self.store.close()
+        if self._store is not None:
+            self._store.close()
 
-    def _main(self) -> None:
+    def _main(self, store: Store) -> None:
         import asyncio
 
         try:
-            asyncio.run(self._serve())
+            asyncio.run(self._serve(store))
         except BaseException as error:
             self._problem = error
             self._ready.set()
 
-    async def _serve(self) -> None:
+    async def _serve(self, store: Store) -> None:
         import asyncio
 
         from engine.api import RESOLVERS
@@ -92,8 +105,8 @@ class Session:
 
         close_on_exec()
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        solver = Solver(self.store, self._on_event)
-        schema = Schema(surface(self.store.root), RESOLVERS)
+        solver = Solver(store, self._on_event)
+        schema = Schema(surface(store.root), RESOLVERS)
         answers = Answers(schema, Context(solver, {}, "v" + version()))
         server = await asyncio.start_server(Door(answers, self.token).accept, sock=self._socket, limit=1 << 20)
         self._ready.set()

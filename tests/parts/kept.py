@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from engine.store import default_root
+from engine.home import default_root
 
 _INSTALL = (
     "install", "-q", "--disable-pip-version-check", "--root-user-action", "ignore", "--require-hashes", "--no-deps",
@@ -30,7 +30,7 @@ def kept(name: str, locks: Sequence[Path], make: Callable[[Path], None]) -> Path
     It is there as a whole or not at all; of several processes that want it one makes it, and the others wait.
     """
     digest = hashlib.sha256(b"".join(each.read_bytes() for each in locks)).hexdigest()
-    folder = default_root().parent / "pipelines-tests" / f"{name}-{digest[:16]}"
+    folder = Path(default_root()).parent / "pipelines-tests" / f"{name}-{digest[:16]}"
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
