@@ -81,6 +81,13 @@ class Runner:
         path.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> "{self.calls}"\n{text}\n')
         path.chmod(0o755)
 
+    def python(self, text: str) -> None:
+        """A stand-in for the virtual environment's Python: the words around a command of ours are what is run."""
+        (self.work / ".venv").unlink(missing_ok=True)
+        (self.work / ".venv/bin").mkdir(parents=True)
+        self.program("python", text)
+        (self.work / ".venv/bin/python").symlink_to(self.programs / "python")
+
     def called(self) -> list[str]:
         return self.calls.read_text().splitlines() if self.calls.exists() else []
 
@@ -125,12 +132,76 @@ RUN = {
     ("ci", "Export the store"),
     ("ci", "Compare"),
     ("image", "Judge again"),
+    ("image", "Release"),
+    ("rebuild", "Rebuild and compare"),
+    ("rescan", "Verify and scan"),
     ("release", "The tag is a version"),
     ("release", "Notes"),
     ("release", "Publish the page with SBOMs, verdict and provenance"),
     ("rescan", "The last release"),
     ("rebuild", "The last release"),
 }
+
+
+#: Steps of one command, which is run by something else than this file.
+ELSEWHERE = {
+    ("prepare", "Set up the virtual environment"): "make test begins with it",
+    ("ci", "Lint"): "test_lint.py, and make lint itself: it takes minutes",
+    ("ci", "Test"): "this is it",
+    ("ci", "Build"): "make test begins with it",
+    ("image", "Build"): "make test begins with it",
+    ("image", "Summary and annotations"): "the same line as in ci.yml, with another Python's name",
+    ("image", "Verify as a consumer does"): "test_documented.py types it; an identity of GitHub signs nowhere else",
+}
+
+
+def test_every_step_is_run_here_or_it_is_said_where() -> None:
+    assert set(STEPS) == RUN | set(ELSEWHERE)
+    assert not RUN & set(ELSEWHERE)
+    text = Path(__file__).read_text()
+    assert [name for _, name in RUN if text.count(f'"{name}"') < 2] == [], "named, and not run"
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, "good"), (1, "bad"), (2, None), (3, None)])
+def test_a_rebuild_that_differs_is_told_and_one_that_decided_nothing_stops_the_job(
+    runner: Runner, code: int, state: str | None
+) -> None:
+    runner.python(f"echo a verdict; exit {code}")
+    done = runner.step("rebuild", "Rebuild and compare", IMAGE="ghcr.io/cift/api", VERSION="1.2.3")
+    assert done.returncode == (0 if state else code)
+    assert (runner.outputs() if state else {}) == ({"state": state} if state else {})
+    assert "### ghcr.io/cift/api:1.2.3\n\n```\na verdict\n```" in runner.summary.read_text()
+    assert (runner.work / "body.md").read_text() == runner.summary.read_text()
+    (call,) = runner.called()
+    assert call.startswith("pipelines/verify.py ghcr.io/cift/api:1.2.3 --policy deploy/policy.toml --rebuild . ")
+
+
+@pytest.mark.parametrize(
+    ("verified", "code", "state"), [(0, 0, "good"), (0, 1, "bad"), (0, 3, "bad"), (0, 2, None), (1, 0, None)]
+)
+def test_a_published_image_is_scanned_only_if_it_verifies_and_an_incomplete_scan_is_no_good_one(
+    runner: Runner, verified: int, code: int, state: str | None
+) -> None:
+    runner.python(f'echo a verdict; case "$1" in *verify.py) exit {verified} ;; *) exit {code} ;; esac')
+    done = runner.step("rescan", "Verify and scan", IMAGE="ghcr.io/cift/api", VERSION="1.2.3")
+    assert done.returncode == (0 if state else verified or code)
+    if state:
+        assert runner.outputs() == {"state": state}
+        assert "a verdict" in (runner.work / "body.md").read_text()
+    assert [call.split()[0] for call in runner.called()] == [
+        "pipelines/verify.py", *(["pipelines/rescan.py"] if not verified else [])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_was_released_is_one_line_of_the_step_s_outputs(runner: Runner, code: int) -> None:
+    released = {"images": {"distroless": {"digest": "sha256:ab"}}, "to": ["ghcr.io/cift/api"]}
+    runner.python(f"cat <<'END'\n{json.dumps(released, indent=1)}\nEND\nexit {code}")
+    done = runner.step("image", "Release", TAG="1.2.3", GHCR="someone:secret-1", DOCKER_HUB="someone:secret-2")
+    assert done.returncode == code
+    assert (json.loads(runner.outputs()["released"]) == released) if not code else not runner.output.exists()
+    (call,) = runner.called()
+    assert call.startswith("pipelines/release.py --tag 1.2.3 ") and "secret" not in call
 
 
 def test_the_rule_against_user_namespaces_is_lifted_where_there_is_one(runner: Runner) -> None:
