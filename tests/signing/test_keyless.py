@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ from tests.parts.certificates import Certificates
 from tests.parts.commands import command
 from tests.parts.go import programs
 from tests.parts.issued import issued
+from tests.parts.issuer import serving
 from tests.parts.outside import environment
 from tests.parts.registries import Registry
 from tests.parts.released import REVISION, dist
@@ -207,6 +210,58 @@ def test_a_log_entry_a_timestamp_and_a_certificate_of_another_artifact_are_refus
     value["verificationMaterial"][part] = json.loads(theirs.data)["verificationMaterial"][part]
     with pytest.raises(Untrusted, match=_HOLDS):
         verifier.check(bundle.parse(json.dumps(value).encode()))
+
+
+def _parts(value: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """What of a bundle is base64: certificate, log entry, timestamp, signature, payload; each as its holder and its name."""
+    material, envelope = value["verificationMaterial"], value["dsseEnvelope"]
+    (entry,), (stamp,) = material["tlogEntries"], material["timestampVerificationData"]["rfc3161Timestamps"]
+    return [
+        (material["certificate"], "rawBytes"), (entry, "canonicalizedBody"), (entry["inclusionProof"], "rootHash"),
+        (stamp, "signedTimestamp"), (envelope["signatures"][0], "sig"), (envelope, "payload"),
+    ]  # fmt: skip
+
+
+def test_a_bit_of_a_certificate_an_entry_a_timestamp_or_a_signature_makes_the_bundle_refused(
+    sigstore: Sigstore, signed: Bundle
+) -> None:
+    verifier = keyless.IdentityVerifier(WHO, sigstore.issuer.url, sigstore.trusted_root)
+    assert verifier.check(signed)
+    rng, accepted = random.Random(9), []
+    for number in range(180):
+        value = json.loads(signed.data)
+        holder, name = _parts(value)[number % 6]
+        data = bytearray(base64.b64decode(holder[name]))
+        at, bit = rng.randrange(len(data)), rng.randrange(8)
+        data[at] ^= 1 << bit
+        holder[name] = base64.b64encode(data).decode()
+        try:
+            verifier.check(bundle.parse(json.dumps(value).encode()))
+            accepted.append(f"{name}: byte {at} of {len(data)}, bit {bit}")
+        except Untrusted as error:
+            assert _HOLDS in str(error) or "Sigstore" in str(error)
+    assert accepted == []
+
+
+def test_the_job_s_own_token_signs_in_github_actions_and_without_one_it_is_said_what_is_missing(
+    sigstore: Sigstore, plain_registry: Registry, certificates: Certificates, tmp_path: Path
+) -> None:
+    dist(tmp_path / "dist", 46, NOW)
+    env = environment(tmp_path, plain_registry, certificates)
+    to = f"{plain_registry.host}/ambient/app"
+    words = ("--from", tmp_path / "dist", "--target", "distroless", "--tag", "1", "--to", to)
+    words = (*words, "--trust-config", sigstore.trust_config)
+    nobody = command("release", *words, **env, GITHUB_ACTIONS="true")
+    assert nobody.returncode == 1 and nobody.stderr.splitlines()[-1].startswith("release: ")
+    assert plain_registry.proxy.seen("/v2/ambient/app/blobs") == []
+    with serving({"/token?audience=sigstore": lambda _: {"value": sigstore.issuer.token(WHO)}}) as url:
+        asked = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{url}/token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of the job"}
+        done = command("release", *words, **env, GITHUB_ACTIONS="true", **asked)
+    assert done.returncode == 0, done.stderr
+    assert "of the job" not in done.stdout + done.stderr
+    text = POLICY.format(identity=WHO, issuer=sigstore.issuer.url, root=sigstore.trusted_root, revision=REVISION)
+    (tmp_path / "policy.toml").write_text(text)
+    assert command("verify", f"{to}:1", "--policy", tmp_path / "policy.toml", **env).returncode == 0
 
 
 def test_a_token_that_is_no_token_or_has_expired_is_refused_without_being_shown(sigstore: Sigstore) -> None:
