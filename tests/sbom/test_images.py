@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
@@ -123,6 +124,25 @@ def test_trivy_finds_nothing_in_the_image_that_the_document_lacks(
     ours = {c.purl.partition("?")[0] for c in inventory.components}
     assert theirs - ours == set()
     assert any(purl.startswith("pkg:cargo/") for purl in theirs), "the crates of the wheel are not seen by a scanner"
+
+
+def _named(purl: str) -> tuple[str, str, str]:
+    """Type, name and version, with its epoch, which is a qualifier for Trivy and a part of the version for Syft."""
+    found = PackageURL.from_string(purl)
+    epoch = dict(found.qualifiers).get("epoch", "")
+    return found.type, found.name, f"{epoch}:{found.version}" if epoch else str(found.version)
+
+
+def test_syft_finds_nothing_in_the_image_that_the_document_lacks(
+    target: str, inventory: Inventory, syft: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "syft.json"
+    environment = {"HOME": str(tmp_path), "SYFT_CHECK_FOR_APP_UPDATE": "false"}
+    words = [syft, "scan", f"oci-dir:{DIST / target}", "--quiet", "--output", f"cyclonedx-json={out}"]
+    subprocess.run(words, env=environment, check=True, timeout=120)
+    theirs = {_named(c["purl"]) for c in json.loads(out.read_text())["components"] if c.get("purl")}
+    assert theirs - {_named(c.purl) for c in inventory.components if c.purl} == set()
+    assert {"deb", "pypi", "cargo"} <= {kind for kind, _, _ in theirs}, "something is not seen, so nothing is compared"
 
 
 def test_trivy_reads_the_document_as_it_reads_the_image(target: str, trivy: Path, tmp_path: Path) -> None:
