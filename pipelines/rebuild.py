@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from verification import decide
 HERE = Path(__file__).resolve().parent.parent
 _COMMAND = Path("pipelines/build.py")
 _LINES = 20
+#: Built, and built though an exception of the project has ended since.
+_BUILT = (0, 3)
 
 
-def digest(predicate: Mapping[str, Any], source: str) -> str:
-    """The digest of the image that a rebuild gives; ``source`` is what git can clone.
+def digest(predicate: Mapping[str, Any], source: str, tell: Callable[[str], None] = lambda _: None) -> str:
+    """The digest of the image that a rebuild gives; ``source`` is what git can clone, ``tell`` gets what the build tells.
 
-    The revision's own pipelines build it where it brings them along, and else the ones that run here.
+    The revision's own pipelines build it where it brings them along, and else the ones that run here. What is known
+    against the image today is another question: nothing is scanned.
 
     Raises:
         PipelineError: the provenance names no revision of a clean tree, or it cannot be cloned or built.
@@ -43,12 +46,28 @@ def digest(predicate: Mapping[str, Any], source: str) -> str:
         toolkit = clone if (clone / _COMMAND).exists() else HERE
         words = [sys.executable, str(toolkit / _COMMAND), "--project", str(clone), "--target", target]
         words += ["--variant", variant] if variant else []
-        words += ["--platform", platform, "--output", str(out), "--no-run", "--json"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = "\n".join(done.stderr.strip().splitlines()[-_LINES:])
-            raise PipelineError(f"revision {revision} could not be built again:\n{said}")
-        return str(json.loads(done.stdout)["images"][target]["digest"])
+        words += ["--platform", platform, "--output", str(out), "--no-run", "--no-scan", "--json"]
+        code, lines, said = _followed(words, tell)
+        if code not in _BUILT:
+            told = "\n".join(lines[-_LINES:])
+            raise PipelineError(f"revision {revision} could not be built again:\n{told}")
+        return str(json.loads(said)["images"][target]["digest"])
+
+
+def _followed(words: Sequence[str], tell: Callable[[str], None]) -> tuple[int, list[str], str]:
+    """Run a command: its exit code, the lines of its standard error, told as they come, and its standard output."""
+    lines = []
+    with (
+        tempfile.TemporaryFile("w+") as out,
+        subprocess.Popen(words, stdout=out, stderr=subprocess.PIPE, text=True, errors="replace") as process,
+    ):
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line.rstrip())
+            tell(lines[-1])
+        code = process.wait()
+        out.seek(0)
+        return code, lines, out.read()
 
 
 def _git(*words: str) -> None:

@@ -109,7 +109,7 @@ def verify(image: str, policy: policies.Policy, options: argparse.Namespace, now
                 found[known.digest] = decide.decide(policies.Policy(policy.signers), known, now)
                 continue
             if options.rebuild:
-                known = replace(known, rebuilt=rebuild.digest(_provenance(known).predicate, options.rebuild))
+                known = replace(known, rebuilt=rebuild.digest(_provenance(known).predicate, options.rebuild, _tell))
             found[known.digest] = decide.decide(policy, known, now)
             if who and decide.passed(found[known.digest]):
                 _summarise(image, each, known, who, options, now)
@@ -189,6 +189,10 @@ def _summarise(
             attachment.attach(remote.for_writing(), manifest, bundle, said.predicate_type)
     else:
         attachment.attach(Layout(where.path), manifest, bundle, said.predicate_type)
+
+
+def _tell(line: str) -> None:
+    print(_shown(line), file=sys.stderr, flush=True)
 
 
 def _shown(text: str) -> str:

@@ -21,7 +21,8 @@ REFUSALS = (
     (Fault(WRITES, -1, status=429, headers={"Retry-After": "3600"}), "run the same again later"),
     (Fault(WRITES, -1, status=403), "403"),
 )
-EVERY = 5
+#: Of all writes, so many spread over them, and the last two.
+STOPS = 5
 
 
 class Releases:
@@ -80,7 +81,7 @@ def test_a_release_that_is_stopped_at_any_write_leaves_no_tag_of_something_incom
     attached = json.loads(capsys.readouterr().out)["images"]["distroless"]["attached"]
     writes = len(proxy.seen(WRITES + f"/v2/{whole}/")) - before
     assert writes > 30
-    for number in (*range(0, writes, EVERY), writes - 2, writes - 1):
+    for number in (*range(0, writes - 2, writes // STOPS), writes - 2, writes - 1):
         path = f"stopped/{stops}-{number}"
         fault, says = REFUSALS[number % len(REFUSALS)]
         proxy.faults[:] = [Fault(**{**vars(fault), "after": number})]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
+from registry.layout import Layout
 from sbom import statements
 from signing import attachment
 from tests.parts.certificates import Certificates
@@ -49,6 +51,8 @@ def test_a_rebuild_gives_the_same_digest_and_a_summary_that_a_policy_can_require
     )
     assert again.returncode == 0, again.stdout + again.stderr
     assert "a rebuild gave the same digest" in again.stdout
+    # It takes minutes, so it is told how far it has got.
+    assert "  distroless  " in again.stderr and "scan distroless" not in again.stderr
     strict = command("verify", f"{to}:1", "--policy", tmp_path / "strict.toml", "--json", **env)
     assert strict.returncode == 0, strict.stdout
     checks = {each["name"]: each["outcome"] for each in json.loads(strict.stdout)["checks"][digest]}
@@ -65,3 +69,33 @@ def test_a_rebuild_gives_the_same_digest_and_a_summary_that_a_policy_can_require
     done = command(*lax, "--rebuild", plain, **env)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"a rebuild gave {digest}" in done.stdout
+
+
+def test_a_rebuild_looks_at_the_digest_and_not_at_what_is_known_against_the_image_today(
+    build: Build, plain: Path, tmp_path: Path
+) -> None:
+    table = (plain / "pyproject.toml").read_text()
+    (plain / "pyproject.toml").write_text(
+        table.replace("port = 9000\n", 'port = 9000\nexceptions = "exceptions.toml"\n')
+    )
+    ended = 'id = "CVE-2030-1"\npackage = "pkg:pypi/h11"\nreason = "x"\nowner = "x"\nuntil = 2025-01-01\n'
+    (plain / "exceptions.toml").write_text(f"[[exception]]\n{ended}")
+    for words in (
+        ("add", "-A"),
+        ("-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "an exception that ends"),
+    ):
+        subprocess.run(["git", *words], cwd=plain, check=True)
+    built = build(plain, "--target", "distroless", "--no-run", "--no-scan", "--json")
+    assert (built.returncode, "ended on 2025-01-01" in built.stderr) == (3, True), built.stderr
+    layout = Layout(plain / "dist/distroless")
+    root = layout.manifest(layout.resolve(None).digest)
+    signer = key_files(tmp_path)
+    said = json.loads((plain / "dist/provenance/distroless.json").read_bytes())["predicate"]
+    for kind, predicate in ((statements.COSIGN_SIGNATURE, {}), (statements.SLSA_PROVENANCE, said)):
+        made = statements.encode(statements.build([str(root.digest)], kind, predicate))
+        attachment.attach(layout, root, signer.sign(made), kind)
+    (tmp_path / "policy.toml").write_text(POLICY.replace("[sbom]\nrequired = true\n", ""))
+    words = (layout.folder, "--policy", tmp_path / "policy.toml", "--rebuild", plain)
+    done = command("verify", *words, **surroundings())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a rebuild gave the same digest" in done.stdout
