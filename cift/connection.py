@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import Any
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from cift.api import problems
@@ -24,6 +24,33 @@ SECONDS = 20.0
 """From the first byte of a request, or from the connection, to the request's last byte; as long may an answer find nobody who reads."""
 FAREWELL = 10.0
 """Seconds that a client has to take what was sent to it, and the reason why it is closed."""
+
+
+class _Joined:
+    """A transport that holds back what is written first, an answer's head, until its body follows: one write instead of two."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head = transport, b""
+        self.write = self._hold
+
+    def _hold(self, data: bytes) -> None:
+        self._head, self.write = data, self._join
+
+    def _join(self, data: bytes) -> None:
+        self.write = self._transport.write
+        self.write(self._head + data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer."""
+
+    async def send(self, message: Any) -> None:
+        if not self.response_started and self.scope["method"] != "HEAD":
+            self.transport = cast(asyncio.Transport, _Joined(self.transport))
+        await super().send(message)
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -23,6 +23,7 @@ from contextlib import suppress
 from importlib import import_module
 
 import uvicorn._subprocess
+import uvicorn.protocols.http.httptools_impl
 import uvicorn.supervisors.multiprocess
 from uvicorn.config import HTTP_PROTOCOLS, LOGGING_CONFIG, WS_PROTOCOLS
 from uvicorn.main import main
@@ -31,6 +32,7 @@ from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
 
 from cift import logs
 from cift.adapters.guard import Guard
+from cift.connection import Cycle
 from cift.settings import Settings, SettingsError
 
 SEND_BUFFER = 64 << 10
@@ -145,6 +147,7 @@ def _install() -> None:
     # uvicorn has no options for these; with another release that names them differently the service's tests fail.
     uvicorn._subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]
     uvicorn.supervisors.multiprocess.Process = Child  # type: ignore[misc]
+    uvicorn.protocols.http.httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]
     HTTP_PROTOCOLS["auto"], WS_PROTOCOLS["auto"] = "cift.connection:Connection", "cift.connection:Stream"
     command = import_module("uvicorn.main")  # whose name in the package is that of its function
     command.Multiprocess = Supervisor  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -356,7 +357,8 @@ def main() -> int:
         uvloop.run(serve(settings))
     except (CiftError, OSError) as error:
         log.error("the matcher cannot start: %s", error)
-        Path(settings.runtime / "matcher.error").write_text(str(error))
+        with suppress(OSError):  # the disk may be the very reason
+            Path(settings.runtime / "matcher.error").write_text(str(error))
         return 1
     return 0
 

@@ -125,7 +125,7 @@ async def stream(socket: WebSocket) -> None:
         return
     await socket.accept()
     session = _Session(socket, ports)
-    metrics.streams.inc()
+    metrics.listens(1)
     tasks = {
         asyncio.create_task(_read(socket, session)),
         asyncio.create_task(_write(socket, session.subscriber)),
@@ -134,9 +134,9 @@ async def stream(socket: WebSocket) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if session.subscriber.dropped.is_set():
-            metrics.dropped.labels("slow").inc()
+            metrics.dropped("slow")
     finally:
-        metrics.streams.dec()
+        metrics.listens(-1)
         for topic in list(session.topics):
             session.drop(topic)
         for task in tasks:

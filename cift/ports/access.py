@@ -48,4 +48,8 @@ class Admission(Protocol):
     def spend(self, key: str, cost: int) -> Allowance: ...
 
     def first_use(self, key: str, nonce: str, until: float) -> bool:
-        """True once for each nonce of a key; it is remembered until then (seconds since 1970)."""
+        """True once for each nonce of a key; it is remembered until then (seconds since 1970).
+
+        Raises:
+            Unavailable: there is no room for another just now.
+        """

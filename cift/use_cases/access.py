@@ -18,6 +18,8 @@ from cift.ports.access import Admission, Allowance, Keys
 KEY, TIME, NONCE, SIGNATURE = "cift-key", "cift-timestamp", "cift-nonce", "cift-signature"
 _NONCE = re.compile(r"[A-Za-z0-9_\-]{8,64}\Z", re.ASCII)
 _TIME = re.compile(r"\d{13}\Z", re.ASCII)
+_MARGIN = 5.0
+"""Seconds that a nonce outlives its request's time: a request may linger after the look at the clock, or this be set back."""
 _NO_SECRET = sha256(b"no such key").digest()
 
 
@@ -67,6 +69,7 @@ def authenticate(
 
     Raises:
         Unauthenticated: a header is missing or malformed, the time is off, the signature is wrong, the nonce was used.
+        Unavailable: no more nonces can be remembered just now.
     """
     for name in (KEY, TIME, NONCE, SIGNATURE):
         if name not in headers:
@@ -86,7 +89,7 @@ def authenticate(
     good = hmac.compare_digest(expected.encode(), headers[SIGNATURE].lower().encode())
     if key is None or not good:
         raise Unauthenticated("unknown key or wrong signature")
-    if not admission.first_use(key.id, nonce, when + 2 * skew):
+    if not admission.first_use(key.id, nonce, when + skew + _MARGIN):
         raise Unauthenticated(f"{NONCE}: was used before")
     return Principal(key.account, key.account_name, key.scopes, key.id)
 

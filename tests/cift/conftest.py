@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,21 @@ class Service:
         return False
 
 
-def start(data: Path, workers: int = 2, **environment: str) -> Service:
+def start(data: Path, workers: int = 2, wrapped: Sequence[str] = (), **environment: str) -> Service:
+    """A service that answers; ``wrapped`` are words that start it, by exec."""
     port = free_port()
     environ = {**os.environ, "CIFT_DATA": str(data), "CIFT_RATE": "0", "PYTHONPATH": str(HERE), **environment}
     data.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "cift.uvicorn", "cift.api.main:app", "--port", str(port), "--no-access-log"]
+    words = [
+        *wrapped,
+        sys.executable,
+        "-m",
+        "cift.uvicorn",
+        "cift.api.main:app",
+        "--port",
+        str(port),
+        "--no-access-log",
+    ]
     log = data.parent / f"{data.name}-{port}.log"
     with log.open("wb") as errors:
         running = subprocess.Popen(
@@ -126,8 +136,8 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Starts services that a test may kill; what is left of them is ended after it."""
     running: list[Service] = []
 
-    def one(workers: int = 2, **environment: str) -> Service:
-        running.append(start(tmp_path / "data", workers, **environment))
+    def one(workers: int = 2, wrapped: Sequence[str] = (), **environment: str) -> Service:
+        running.append(start(tmp_path / "data", workers, wrapped, **environment))
         return running[-1]
 
     yield one

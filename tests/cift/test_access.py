@@ -14,10 +14,12 @@ from pathlib import Path
 from types import FrameType
 
 import httpx
+import pytest
 from websockets.sync.client import connect
 
-from cift.adapters import keys
+from cift.adapters import admission, keys
 from cift.adapters.admission import SharedAdmission
+from cift.errors import Unavailable
 from cift.settings import Settings
 from cift.use_cases.access import Unauthenticated, authenticate, signature
 from tests.cift.conftest import HERE, Service, problem
@@ -126,7 +128,7 @@ def test_an_unknown_key_and_a_wrong_signature_take_the_same_steps(tmp_path: Path
     """A clock would tell little on a busy machine: what is compared is every call that Python makes meanwhile."""
     settings = Settings.of_environment({"CIFT_DATA": str(tmp_path)})
     known, secret = keys.create(settings, "alice", ("read",))
-    issued, admission = keys.KeyFile(settings), SharedAdmission(tmp_path / "admission", 0, 1)
+    issued, shared = keys.KeyFile(settings), SharedAdmission(tmp_path / "admission", 0, 1)
     assert issued.find(known) is not None  # read once, so that nobody's request is the first
 
     def steps(key: str, changed: Callable[[str], str]) -> list[str]:
@@ -146,7 +148,7 @@ def test_an_unknown_key_and_a_wrong_signature_take_the_same_steps(tmp_path: Path
         told = ""
         sys.setprofile(note)
         try:
-            authenticate(issued, admission, headers, "GET", "/v1/account", b"", 1e9, 30)
+            authenticate(issued, shared, headers, "GET", "/v1/account", b"", 1e9, 30)
         except Unauthenticated as error:
             told = str(error)
         finally:
@@ -160,3 +162,18 @@ def test_an_unknown_key_and_a_wrong_signature_take_the_same_steps(tmp_path: Path
     wrong = [steps(known, swapped(at)) for at in (0, 31, 63)]
     assert "compare_digest" in wrong[0]
     assert wrong[0] == wrong[1] == wrong[2] == steps("ck_" + "0" * 16, swapped(0)) == steps("", swapped(63))
+
+
+def test_a_minute_of_five_thousand_signed_requests_a_second_finds_room_and_more_than_there_is_room_for_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = SharedAdmission(tmp_path / "admission", 0, 1)
+    later = time.time() + 3600
+    assert all(shared.first_use("k", f"nonce-{n}", later) for n in range(5000 * 35))
+    assert not any(shared.first_use("k", f"nonce-{n}", later) for n in range(0, 5000 * 35, 997))
+    monkeypatch.setattr(admission, "_NONCES", 32)
+    small = SharedAdmission(tmp_path / "small", 0, 1)
+    assert all(small.first_use("k", f"nonce-{n}", later) for n in range(32))
+    with pytest.raises(Unavailable, match="nothing was taken"):
+        small.first_use("k", "nonce-32", later)
+    assert not small.first_use("k", "nonce-0", later)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
+
+from cift.adapters import keys
+from cift.commands.http import Client, Login
+from cift.settings import Settings
 from tests.cift.conftest import HERE, Service, problem
 
 Launch = Callable[..., Service]
@@ -48,6 +58,50 @@ def test_with_a_full_disk_orders_are_refused_ready_says_why_and_both_recover_wit
     assert status == 503 and "No space left" in details["matcher"]
     _until(lambda: _ready(service)[0] == 200)
     assert service.get("/v1/book/CIFT-USD")["bids"][0]["orders"] == taken
+
+
+# A disk of its own, in namespaces of its own, so that an ordinary user may mount it.
+SMALL_DISK = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=24m none "$CIFT_DATA" && exec "$@"', "sh")
+
+
+def test_on_a_disk_that_is_really_full_workers_live_signed_requests_are_answered_and_orders_are_refused(
+    launch: Launch,
+) -> None:
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody have a mount namespace of their own")
+    service = launch(2, SMALL_DISK)
+    assert service.order(client_order_id="before").status_code == 201
+    workers, disk = service.workers(), Path(f"/proc/{service.process.pid}/root{service.data}")
+    settings = Settings.of_environment({"CIFT_DATA": str(disk)})
+    account = Login(*keys.create(settings, "alice", ("read", "trade")))
+    with (disk / "fill").open("wb", buffering=0) as fill, suppress(OSError):
+        while True:
+            fill.write(bytes(1 << 16))
+
+    async def asked() -> Counter[tuple[str, int]]:
+        met: Counter[tuple[str, int]] = Counter()
+        client = Client(service.address, account)
+        order = {"symbol": "CIFT-USD", "side": "buy", "price": "10.00", "quantity": "1"}
+        for _ in range(150):  # each is a nonce, in a page of its own
+            met["order", (await client.ask("POST", "/v1/orders", order)).status] += 1
+            met["account", (await client.ask("GET", "/v1/account")).status] += 1
+            met["metrics", (await client.ask("GET", "/metrics")).status] += 1
+        client.close()
+        return met
+
+    met = asyncio.run(asked())
+    assert set(met) <= {("order", 201), ("order", 503), ("account", 200), ("metrics", 200)} and met["order", 503]
+    status, details = _ready(service)
+    assert status == 503 and ("No space" in details["matcher"] or "full" in details["matcher"])
+    assert service.workers() == workers
+    os.kill(workers[0], signal.SIGKILL)
+    _until(lambda: len(service.workers()) == 2 and service.workers() != workers)
+    service.http.close()
+    service.http = httpx.Client(base_url=service.address, timeout=20)
+    assert asyncio.run(asked())["metrics", 200] == 150
+    (disk / "fill").unlink()
+    _until(lambda: _ready(service)[0] == 200)
+    assert asyncio.run(asked())["order", 201] == 150
 
 
 @contextmanager
