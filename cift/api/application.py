@@ -84,14 +84,15 @@ def create(settings: Settings, ports: Ports, metrics: Metrics) -> FastAPI:
             app.state.context = context
             yield
 
-    options: dict[str, Any] = {}
     app = FastAPI(
         title="CIFT Markets",
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
         telemetry={"auto_configure": _exports_telemetry()},
-        **options,
+        # FastAPI's pages run scripts from a network of others, of no fixed version, beside the demo account.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.metrics = metrics
     routers = (

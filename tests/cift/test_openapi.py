@@ -62,3 +62,9 @@ def test_what_a_path_allows_is_said_with_405(shared: Service) -> None:
         answer = shared.http.request(method, path)
         problem(answer, 405)
         assert answer.headers["allow"] == allowed, path
+
+
+def test_no_page_brings_scripts_from_elsewhere(shared: Service) -> None:
+    for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
+        problem(shared.http.get(path), 404)
+    assert "://" not in shared.http.get("/").text.replace("http://www.w3.org/", "")
