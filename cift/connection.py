@@ -118,6 +118,13 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         if self._stuck is not None:
             self._stuck.cancel()
+            self._stuck = None
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = self.loop.call_later(FAREWELL, _reset, self.transport)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         if self._refused:
@@ -181,6 +188,7 @@ class Connection(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[status] + head + b"\r\n" + bytes(answer.body))
             self.transport.write_eof()
             self._refused = True
+            self.flow.resume_reading()
             self._timer = self.loop.call_later(FAREWELL, _reset, self.transport)
         else:
             self.transport.close()
