@@ -37,6 +37,12 @@ def settled(root: str) -> str:
     )
 
 
+def _install(options: str) -> str:
+    """The shell line that installs the requirements; a page of an index that did not come reads to pip as "no such version"."""
+    words = f"{INSTALL} {options} -r /in/requirements.txt"
+    return f"{words} || {{ sleep 5; {words}; }}"
+
+
 def _archives(target: str) -> str:
     """The shell line that writes which archives were installed, with their digests."""
     return f"mkdir -p {target} && python3 -c {shlex.quote(_ARCHIVES)} {REPORT} {target}/{ARCHIVES} && rm {REPORT}"
@@ -48,9 +54,7 @@ def fetched(box: dagger.Container, requirements: dagger.File, network: Network) 
         network.given(box)
         .with_mounted_file("/in/requirements.txt", requirements)
         .with_mounted_cache("/root/.cache/pip", dag.cache_volume("pip"))
-        .with_exec(
-            script(ENTER, f"{INSTALL} --report {REPORT} --target /out -r /in/requirements.txt", _archives("/out"))
-        )
+        .with_exec(script(ENTER, _install(f"--report {REPORT} --target /out"), _archives("/out")))
         .directory("/out")
     )
 
@@ -97,7 +101,7 @@ def _installed(base: dagger.Directory, wanted: Wanted, network: Network, compili
     return box.with_mounted_cache("/root/.cache/pip", dag.cache_volume("pip")).with_exec(
         script(
             ENTER,
-            f"{INSTALL}{wanted.words} --report {REPORT} --target /out{PACKAGES} -r /in/requirements.txt",
+            _install(f"{wanted.words} --report {REPORT} --target /out{PACKAGES}"),
             settled("/out"),
             *([compiled(PACKAGES)] if compiling else []),
             _archives("/archives"),
@@ -117,7 +121,7 @@ def layered(box: dagger.Container, requirements: str, network: Network) -> dagge
         .with_exec(
             script(
                 ENTER,
-                f"{INSTALL} --no-cache-dir --report {REPORT} --target {TREE}{PACKAGES} -r /in/requirements.txt",
+                _install(f"--no-cache-dir --report {REPORT} --target {TREE}{PACKAGES}"),
                 settled(TREE),
                 compiled(PACKAGES, TREE),
                 PACK,
