@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,9 +38,15 @@ def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def _of_fields(value: Mount | Container | Exec | Service) -> str:
+    return _digest([type(value).__name__, *(getattr(value, each.name) for each in fields(value))])
+
+
 def _plain(value: object) -> object:
-    if isinstance(value, Container | Exec | Service | Secret | Op | Mount):
+    if isinstance(value, Container | Exec | Service | Secret | Op | Mount | CacheVolume):
         return value.digest
+    if isinstance(value, Port):
+        return [value.port, value.protocol, value.description, value.experimental_skip_healthcheck]
     raise TypeError(f"not a plain value: {value!r}")
 
 
@@ -101,19 +107,7 @@ class Mount:
 
     @cached_property
     def digest(self) -> str:
-        parts = [
-            self.at,
-            self.kind,
-            self.op and self.op.digest,
-            self.volume and self.volume.digest,
-            self.secret and self.secret.digest,
-            self.owner,
-            self.mode,
-            self.size,
-            self.read_only,
-            self.sharing,
-        ]
-        return _digest(parts)
+        return _of_fields(self)
 
 
 @dataclass(frozen=True)
@@ -155,28 +149,7 @@ class Container:
 
     @cached_property
     def digest(self) -> str:
-        parts = [
-            self.platform,
-            self.root.digest,
-            [m.digest for m in self.mounts],
-            self.env,
-            self.volatile,
-            [(n, s.digest) for n, s in self.secret_env],
-            [(n, s.digest) for n, s in self.services],
-            self.user,
-            self.workdir,
-            self.entrypoint,
-            self.default_args,
-            self.labels,
-            self.annotations,
-            [(p.port, p.protocol, p.description, p.experimental_skip_healthcheck) for p in self.ports],
-            self.healthcheck,
-            self.image_config,
-            self.image_ref,
-            self.default_args_set,
-            self.last.digest if self.last else None,
-        ]
-        return _digest(parts)
+        return _of_fields(self)
 
 
 @dataclass(frozen=True)
@@ -194,17 +167,7 @@ class Exec:
 
     @cached_property
     def digest(self) -> str:
-        parts = [
-            self.container.digest,
-            self.args,
-            self.stdin,
-            self.redirect_stdin,
-            self.redirect_stdout,
-            self.redirect_stderr,
-            self.expect,
-            self.no_init,
-        ]
-        return _digest(parts)
+        return _of_fields(self)
 
 
 @dataclass(frozen=True)
@@ -222,14 +185,4 @@ class Service:
 
     @cached_property
     def digest(self) -> str:
-        parts = [
-            self.kind,
-            self.container and self.container.digest,
-            self.args,
-            [(p.port, p.protocol) for p in self.ports],
-            self.upstream and self.upstream.digest,
-            self.forwards,
-            self.host,
-            self.hostname,
-        ]
-        return _digest(parts)
+        return _of_fields(self)
