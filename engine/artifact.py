@@ -148,7 +148,8 @@ def _known(store: Store, blobs: Path, results: list[Result], nodes: list[str]) -
                 raise store.missing(f"node {ref[:12]}")
             file.write(json.dumps(["node", data.decode("ascii")]).encode() + b"\n")
         for result in results:
-            file.write(json.dumps(["result", result.key, result.stage, result.value], sort_keys=True).encode() + b"\n")
+            value = {name: part for name, part in result.value.items() if name != "bases"}
+            file.write(json.dumps(["result", result.key, result.stage, value], sort_keys=True).encode() + b"\n")
     return described
 
 
@@ -342,6 +343,8 @@ def _read_result(key: str, stage: str, value: dict[str, Any], wanted: _Wanted) -
     if key.startswith("step "):
         if not all(isinstance(at, str) and at.startswith("/") for at in value["mounts"]):
             raise Hostile("a result with a mount that is no path")
+        if "bases" in value:
+            raise Hostile("a result with what only the store that it was made in knows")
         for name, kind in _OUTCOME.items():
             if not isinstance(value.get(name, kind()), kind):
                 raise Hostile(f"a result whose {name} is no {kind.__name__}")

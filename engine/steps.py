@@ -55,11 +55,11 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
     key = _key(solver, step, root, sources)
     stage = dict(box.env).get(STAGE, "")
     name = " ".join(step.args).replace("\n", " ")[:_NAME_LENGTH]
-    if (known := _recall(solver, key)) is not None:
+    if (known := _recall(solver, key, {**sources, "/": root})) is not None:
         solver.on_event(Event("cached", stage, name))
         return known
     async with solver.store.locks.awaited(key):
-        if (known := _recall(solver, key)) is not None:
+        if (known := _recall(solver, key, {**sources, "/": root})) is not None:
             solver.on_event(Event("cached", stage, name))
             return known
         async with volumes.turns(solver, box) as taken, beside(solver, box) as (place, hosts), solver.slots:
@@ -72,7 +72,7 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
                 if isinstance(error, OSError):
                     raise solver.store.explained(error) from None
                 raise
-        solver.store.remember(key, _plain(outcome), stage)
+        solver.store.remember(key, _plain(outcome, {**sources, "/": root}), stage)
         solver.on_event(Event("finished", stage, name, time.monotonic() - began))
     return outcome
 
@@ -115,16 +115,17 @@ def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> 
     return "step 3 " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _plain(outcome: dict[str, Any]) -> dict[str, Any]:
+def _plain(outcome: dict[str, Any], bases: dict[str, Entry]) -> dict[str, Any]:
     return {
         **outcome,
+        "bases": {at: entry.ref for at, entry in bases.items() if entry.kind == "d"},
         "root": outcome["root"].row(""),
         "mounts": {at: entry.row("") for at, entry in outcome["mounts"].items()},
     }
 
 
-def _recall(solver: Solver, key: str) -> dict[str, Any] | None:
-    """A remembered outcome, if all that it names is still in the store."""
+def _recall(solver: Solver, key: str, bases: dict[str, Entry]) -> dict[str, Any] | None:
+    """A remembered outcome, if all that it names is still in the store, with the times of the bases that it has now."""
     value = solver.store.recall(key)
     if value is None:
         return None
@@ -135,11 +136,31 @@ def _recall(solver: Solver, key: str) -> dict[str, Any] | None:
     }
     try:
         if all(solver.store.whole(entry) for entry in (outcome["root"], *outcome["mounts"].values())):
+            before = value.get("bases", {})
+            outcome["root"] = _moved(solver, outcome["root"], before.get("/"), bases["/"])
+            for at, entry in outcome["mounts"].items():
+                outcome["mounts"][at] = _moved(solver, entry, before.get(at), bases[at])
             return outcome
     except Missing:
         pass
     solver.store.forget(key)
     return None
+
+
+def _moved(solver: Solver, made: Entry, before: str | None, now: Entry) -> Entry:
+    """A tree that a step made from one of the same content as the one that it would be made from now, which may have other
+    times: a comparison with that would tell of nothing else. Its layers are the same, for no step depends on times."""
+    if before in (None, now.ref) or made.kind != "d":
+        return made
+    try:
+        with solver.store.transaction():
+            tree = solver.trees.moved(made, replace(now, ref=before), now)
+    except Missing:
+        return made
+    names = solver.store.index.layers(made.ref)
+    if names is not None and tree.ref != made.ref and solver.store.index.layers(tree.ref) is None:
+        solver.store.index.set_layers(tree.ref, names)
+    return tree
 
 
 def _missing_parents(solver: Solver, root: Entry, at: str) -> set[str]:

@@ -174,6 +174,21 @@ class Trees:
                 node[name] = entry
         return self.directory(node, upper)
 
+    def moved(self, made: Entry, before: Entry, now: Entry) -> Entry:
+        """What was made from ``before``, as if from ``now``, which has the same content: what is still as it was
+        before, times included, is as it is now."""
+        if before.ref == now.ref:
+            return made
+        if made.ref == before.ref:
+            return replace(made, ref=now.ref)
+        node, old, new = dict(self.node(made)), self.node(before), self.node(now)
+        for name in node.keys() & old.keys() & new.keys():
+            if node[name] == old[name]:
+                node[name] = new[name]
+            elif node[name].kind == old[name].kind == new[name].kind == "d":
+                node[name] = self.moved(node[name], old[name], new[name])
+        return self.directory(node, made)
+
     def walk(self, root: Entry, above: str = "") -> Iterator[tuple[str, Entry]]:
         """Every path below a root, folders before what they hold, sorted by name."""
         for name, entry in sorted(self.node(root).items()):

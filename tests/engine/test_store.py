@@ -82,6 +82,38 @@ def test_damage_is_noticed_and_made_good(what: str, busybox: Path, cache: dict[s
     assert "f.new" not in str(answer(BODY.replace("sha256sum < /f | cut -c-64", "ls /"), busybox, cache))
 
 
+def test_a_remembered_step_differs_from_files_that_were_only_touched_by_what_it_made(
+    busybox: Path, cache: dict[str, str], tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    (given / "below").mkdir(parents=True)
+    for name in ("one", "below/two", "below/three"):
+        (given / name).write_text(name)
+    body = f"""
+async def work(box):
+    before = box.with_directory("/given", dag.host().directory({str(given)!r}))
+    before = before.with_mounted_directory("/mounted", dag.host().directory({str(given)!r}))
+    script = "date +%N > /made; echo x >> /given/below/two; date +%N > /mounted/made"
+    after = before.with_exec(["sh", "-c", script])
+    whole = await before.rootfs().diff(after.rootfs()).glob("**")
+    mounted = await before.directory("/mounted").diff(after.directory("/mounted")).glob("**")
+    more = after.with_env_variable("PID", str(os.getpid())).with_exec(["cat", "/given/one", "/given/below/two", "/mounted/made"])
+    return [whole, mounted, await after.file("/made").contents(), await more.stdout()]
+"""
+    first = answer(body, busybox, cache)
+    assert isinstance(first, list) and [n.rstrip("/") for n in first[0]] == [
+        "given",
+        "given/below",
+        "given/below/two",
+        "made",
+    ]
+    assert first[1] == ["made"]
+    for time_ in (1_000_000_000, 1_100_000_000):
+        for name in ("one", "below/two", "below/three"):
+            os.utime(given / name, (time_, time_))
+        assert answer(body, busybox, cache) == first
+
+
 def test_verify_finds_what_the_disk_damaged(busybox: Path, cache: dict[str, str]) -> None:
     answer(BODY, busybox, cache)
     assert engine(cache, "cache", "verify").returncode == 0
