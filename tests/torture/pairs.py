@@ -1,7 +1,7 @@
 """Two builds of one project at once on one cache, again and again: both must be right, and no step may run twice.
 
-A first build alone says what is right: the digests of its images, and which steps there are. Before every pair all results
-of steps are forgotten, downloads are not, so that both builds want every step at the same moment.
+A first build alone says what is right: the digests of its images, and which steps there are. Before every pair the results
+of all stages are forgotten, downloads are not, so that both builds want every step at the same moment.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def copies(project: Path, folder: Path) -> list[Path]:
 
 
 def forget(cache: Path) -> None:
-    """Forget the results of all steps."""
+    """Forget the results of all stages."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     words = [sys.executable, "-m", "engine", "cache"]
     told = subprocess.run([*words, "inspect", "--json"], env=environment, cwd=HERE, check=True, stdout=subprocess.PIPE)
@@ -117,13 +117,13 @@ def main() -> int:
             here += [
                 f"ran {count} times, not {steps[step]}: {step}" for step, count in ran.items() if count > steps[step]
             ]
-            here += [f"ran never: {step}" for step in steps - ran]
+            here += [f"ran never: {step}" for step in steps - ran if step.startswith("[")]
             problems += [f"pair {number}: {what}" for what in here]
+            print("".join(f"{what}\n" for what in here), end="")
             shares = " and ".join(str(end[1].total()) for end in ends)
             print(
                 f"pair {number}: {shares} steps in {time.monotonic() - began:.1f} s, {len(here)} problems", flush=True
             )
-    print("\n".join(problems))
     print(f"{options.pairs} pairs, {len(problems)} problems")
     return 1 if problems else 0
 
