@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import os
 import posixpath
 import time
@@ -14,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from engine import clock, folders, layers, limits, sandbox, volumes
+from engine import clock, folders, layers, limits, outcomes, sandbox, volumes
 from engine.errors import EngineError, ExecFailed
 from engine.events import Event
 from engine.graph import Container, Exec
@@ -22,8 +20,8 @@ from engine.network import SHARED, Place, hosts_file, resolv_conf
 from engine.owners import UnknownUser, home_of, resolve_owner, user_of
 from engine.secrets import Scrubber
 from engine.services import beside, networked
-from engine.store import Missing, remove_tree
-from engine.tree import Entry, content_key, entry_of
+from engine.store import remove_tree
+from engine.tree import Entry
 from engine.trees import parts_of
 from engine.userns import owns_users
 
@@ -52,14 +50,14 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
     for mount in box.mounts:
         if mount.op is not None:
             sources[mount.at] = await solver.solve(mount.op)
-    key = _key(solver, step, root, sources)
+    key = outcomes.key_of(solver, step, root, sources)
     stage = dict(box.env).get(STAGE, "")
     name = " ".join(step.args).replace("\n", " ")[:_NAME_LENGTH]
-    if (known := _recall(solver, key, {**sources, "/": root})) is not None:
+    if (known := outcomes.recall(solver, key, {**sources, "/": root})) is not None:
         solver.on_event(Event("cached", stage, name))
         return known
     async with solver.store.locks.awaited(key):
-        if (known := _recall(solver, key, {**sources, "/": root})) is not None:
+        if (known := outcomes.recall(solver, key, {**sources, "/": root})) is not None:
             solver.on_event(Event("cached", stage, name))
             return known
         async with volumes.turns(solver, box) as taken, beside(solver, box) as (place, hosts), solver.slots:
@@ -72,95 +70,9 @@ async def run_step(solver: Solver, step: Exec) -> dict[str, Any]:
                 if isinstance(error, OSError):
                     raise solver.store.explained(error) from None
                 raise
-        solver.store.remember(key, _plain(outcome, {**sources, "/": root}), stage)
+        solver.store.remember(key, outcomes.plain(outcome, {**sources, "/": root}), stage)
         solver.on_event(Event("finished", stage, name, time.monotonic() - began))
     return outcome
-
-
-def _key(solver: Solver, step: Exec, root: Entry, sources: dict[str, Entry]) -> str:
-    box = step.container
-    mounts = [
-        [
-            m.at,
-            m.kind,
-            content_key(sources[m.at]) if m.at in sources else None,
-            m.volume and m.volume.identity,
-            m.secret and solver.secrets.key(m.secret),
-            m.owner,
-            m.mode,
-            m.size,
-            m.read_only,
-        ]
-        for m in box.mounts
-    ]
-    parts = [
-        content_key(root),
-        step.args,
-        step.stdin,
-        step.redirect_stdin,
-        step.redirect_stdout,
-        step.redirect_stderr,
-        step.expect,
-        step.no_init,
-        box.env,
-        box.user,
-        box.workdir,
-        box.platform,
-        mounts,
-        [(name, solver.secrets.key(secret)) for name, secret in box.secret_env],
-        [(alias, service.digest) for alias, service in box.services],
-    ]
-    if step.redirect_stdout or step.redirect_stderr:
-        parts.append("opened before the program starts")  # Older engines did otherwise.
-    return "step 3 " + hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _plain(outcome: dict[str, Any], bases: dict[str, Entry]) -> dict[str, Any]:
-    return {
-        **outcome,
-        "bases": {at: entry.ref for at, entry in bases.items() if entry.kind == "d"},
-        "root": outcome["root"].row(""),
-        "mounts": {at: entry.row("") for at, entry in outcome["mounts"].items()},
-    }
-
-
-def _recall(solver: Solver, key: str, bases: dict[str, Entry]) -> dict[str, Any] | None:
-    """A remembered outcome, if all that it names is still in the store, with the times of the bases that it has now."""
-    value = solver.store.recall(key)
-    if value is None:
-        return None
-    outcome = {
-        **value,
-        "root": entry_of(value["root"]),
-        "mounts": {at: entry_of(row) for at, row in value["mounts"].items()},
-    }
-    try:
-        if all(solver.store.whole(entry) for entry in (outcome["root"], *outcome["mounts"].values())):
-            before = value.get("bases", {})
-            outcome["root"] = _moved(solver, outcome["root"], before.get("/"), bases["/"])
-            for at, entry in outcome["mounts"].items():
-                outcome["mounts"][at] = _moved(solver, entry, before.get(at), bases[at])
-            return outcome
-    except Missing:
-        pass
-    solver.store.forget(key)
-    return None
-
-
-def _moved(solver: Solver, made: Entry, before: str | None, now: Entry) -> Entry:
-    """A tree that a step made from one of the same content as the one that it would be made from now, which may have other
-    times: a comparison with that would tell of nothing else. Its layers are the same, for no step depends on times."""
-    if before in (None, now.ref) or made.kind != "d":
-        return made
-    try:
-        with solver.store.transaction():
-            tree = solver.trees.moved(made, replace(now, ref=before), now)
-    except Missing:
-        return made
-    names = solver.store.index.layers(made.ref)
-    if names is not None and tree.ref != made.ref and solver.store.index.layers(tree.ref) is None:
-        solver.store.index.set_layers(tree.ref, names)
-    return tree
 
 
 def _missing_parents(solver: Solver, root: Entry, at: str) -> set[str]:
