@@ -48,7 +48,8 @@ log = logging.getLogger("cift.uvicorn")
 class Worker(Server):
     """One worker, or the whole of uvicorn where there is only one."""
 
-    _parent: int | None = None
+    parent: int | None = None
+    """The supervisor's process, as it was when it forked this one: it may have been killed since."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -58,13 +59,9 @@ class Worker(Server):
                 with socket.socket(fileno=os.dup(listening.fileno())) as same:
                     same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        self._parent = os.getppid() if sockets else None
-        super().run(sockets)
-
     async def on_tick(self, counter: int) -> bool:
         # A supervisor that was killed leaves nobody who would end or replace its workers, and their port taken.
-        return await super().on_tick(counter) or self._parent not in (None, os.getppid())
+        return await super().on_tick(counter) or self.parent not in (None, os.getppid())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.lifespan.state["draining"] = True
@@ -104,7 +101,10 @@ class Worker(Server):
 class Child(Process):
     """A worker's process. It is forked with the supervisor's signal handlers, which must not swallow what is meant for it."""
 
+    _parent: int | None = None
+
     def start(self) -> None:
+        self._parent = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             super().start()
@@ -120,7 +120,8 @@ class Child(Process):
     @property
     def server(self) -> Server:
         if self._server is None:
-            self._server = Worker(self.config)
+            worker = self._server = Worker(self.config)
+            worker.parent = self._parent
         return self._server
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,12 @@ class Service:
 
     def workers(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(c) for c in children if b"cift.uvicorn" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        found = []
+        for child in children:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it may have gone meanwhile
+                if b"cift.uvicorn" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
+        return found
 
     def stop(self) -> None:
         self.http.close()

@@ -104,8 +104,14 @@ def test_a_stream_is_told_that_its_worker_ends_and_ready_says_so_while_it_drains
     service.process.wait(20)
 
 
-def test_workers_whose_supervisor_was_killed_end_too(launch: Launch) -> None:
+@pytest.mark.parametrize("just_forked", [False, True])
+def test_workers_whose_supervisor_was_killed_end_too(launch: Launch, just_forked: bool) -> None:
     service = launch(2)
+    if just_forked:
+        (one, two), deadline = service.workers(), time.monotonic() + 20
+        os.kill(one, signal.SIGKILL)
+        while not set(service.workers()) - {one, two}:
+            assert time.monotonic() < deadline, "it was not replaced"
     os.kill(service.process.pid, signal.SIGKILL)
     service.process.wait(10)
     deadline = time.monotonic() + 20

@@ -166,12 +166,13 @@ def main() -> int:
         load.end()
         problems = check(service, load)
         service.stop()
-        service.ended()
-    print(
-        f"seed {options.seed}, disk {options.disk}: {counts}; {len(load.sent)} sent, {load.refused} refused, {len(load.answered)} acknowledged, {len(problems)} problems"
-    )
-    for line in problems[:20]:
-        print(f"  {line}")
+        if not service.ended() or processes(data, "cift.uvicorn"):
+            problems.append("a process of a service that has ended lives on")
+        print(
+            f"seed {options.seed}, disk {options.disk}: {counts}; {len(load.sent)} sent, {load.refused} refused, {len(load.answered)} acknowledged, {len(problems)} problems"
+        )
+        for line in problems[:20]:
+            print(f"  {line}", flush=True)
     return 1 if problems else 0
 
 
