@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pipelines import platforms
 from pipelines.errors import PipelineError
 from scanning import exceptions as excepting
 from scanning import policy
@@ -33,7 +34,7 @@ class Variant:
 @dataclass(frozen=True, slots=True)
 class Project:
     """A project to be built. Paths are relative to ``root``; ``rust`` is a cargo workspace, if there is one, and
-    ``rust_tests`` another that tests it. What ``source`` names goes to ``/app``; of a path below ``src``, that folder
+    ``rust_tests`` another that tests it; ``from_source`` are names of requirements by platform. What ``source`` names goes to ``/app``; of a path below ``src``, that folder
     is left out there."""
 
     root: Path
@@ -64,6 +65,11 @@ class Project:
     exceptions: str = ""
     scan: policy.Policy = field(default=policy.Policy())
     variants: tuple[Variant, ...] = ()
+    from_source: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def compiled(self, platform: str) -> tuple[str, ...]:
+        """The distributions that have no wheel for a platform and are compiled from their source archives."""
+        return dict(self.from_source).get(platform, ())
 
     def variant(self, name: str) -> Variant | None:
         """The variant of this name, None for none; raises PipelineError for one that the project does not have."""
@@ -119,6 +125,9 @@ def parse(table: dict[str, Any], root: Path, where: str, version: str = "") -> P
         if name == "variants":
             given[name] = _variants(value, f"{where}: [tool.pipelines.variants")
             continue
+        if name == "from_source":
+            given[name] = _from_source(value, f"{where}: [tool.pipelines.from-source]")
+            continue
         given[name] = _typed(str(known[name].type), value, f"{where}: [tool.pipelines] {key}")
     for name in ("name", "source", "requirements", "command"):
         if not given.get(name):
@@ -168,6 +177,16 @@ def _variants(value: Any, where: str) -> tuple[Variant, ...]:
             raise PipelineError(f"{place} needs 'requirements' or 'packages'")
         found.append(Variant(name, **given))
     return tuple(found)
+
+
+def _from_source(value: Any, where: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        raise PipelineError(f"{where} is a table of lists, not {value!r}")
+    known = [name for name, each in platforms.PLATFORMS.items() if not each.native]
+    for name in value:
+        if name not in known:
+            raise PipelineError(f"{where} names {name!r}; what can be compiled for is: {', '.join(known)}")
+    return tuple((name, _typed("tuple[str, ...]", each, f"{where} {name}")) for name, each in value.items())
 
 
 def _scan(value: Any, where: str) -> policy.Policy:

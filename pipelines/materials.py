@@ -27,11 +27,14 @@ def _roots(project: Project, platform: Platform) -> Iterator[tuple[str, str]]:
     """The locks that a build for a platform reads, and the stage that each goes to; the tools only where an image has them."""
     yield "sandbox", "seed"
     yield "python-builder", "python base"
-    if project.rust:
+    compiled = project.compiled(str(platform))
+    if project.rust or compiled:
         yield "rust-builder", "rust base"
         if not platform.native:
             yield "cross", "rust builder"
             yield lock_name("rust-target", platform.debian), "rust builder"
+    if compiled:
+        yield lock_name("python-target", platform.debian), "source builder"
     yield lock_name("distroless", platform.debian), "runtime base"
     yield lock_name("standard", platform.debian), "tools"
 

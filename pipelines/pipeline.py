@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,6 +22,7 @@ from pipelines.platforms import Platform
 from pipelines.progress import Progress
 from pipelines.scans import Scans
 from pipelines.source import Source
+from pipelines.stages import source_builder
 from pipelines.stages import variant as variant_stage
 from pipelines.stages.application import application
 from pipelines.stages.bases import Seed, root
@@ -62,16 +63,30 @@ class Inputs:
 
     def wanted(self, platform: Platform) -> Wanted:
         """The requirements of the service as a platform sees them."""
+        text, (here, _) = self._required(), self._parted(platform)
+        file = self.file(self.project.requirements) if here == text else _requirements(here)
+        return Wanted(file, platform.wheels, stage("dependencies", platform))
+
+    def compiled(self, platform: Platform) -> dagger.File | None:
+        """Those of them that have no wheel for a platform and are compiled, if there are any."""
+        _, these = self._parted(platform)
+        return _requirements(these) if these else None
+
+    def _parted(self, platform: Platform) -> tuple[str, str]:
+        name = self.project.requirements
+        here = requirements.of(self._required(), platform, name)
+        return requirements.parted(here, self.project.compiled(str(platform)), name)
+
+    def _required(self) -> str:
         name = self.project.requirements
         try:
-            text = (self.project.root / name).read_text()
+            return (self.project.root / name).read_text()
         except OSError as error:
             raise PipelineError(f"{name}: {error.strerror}") from None
-        here = requirements.of(text, platform, name)
-        file = self.file(name)
-        if here != text:
-            file = dag.directory().with_new_file("requirements.txt", here).file("requirements.txt")
-        return Wanted(file, platform.wheels, stage("dependencies", platform))
+
+
+def _requirements(text: str) -> dagger.File:
+    return dag.directory().with_new_file("requirements.txt", text).file("requirements.txt")
 
 
 def stage(name: str, platform: Platform) -> str:
@@ -150,7 +165,7 @@ class _Shared:
         group.start_soon(_made, functools.partial(self._root, "python-builder", "python base"), self.python)
         group.start_soon(_made, self._application, self.application)
         group.start_soon(_made, self._variant, self.variant)
-        if given.project.rust:
+        if given.project.rust or any(given.compiled(each) for each in given.platforms):
             group.start_soon(_made, functools.partial(self._root, "rust-builder", "rust base"), self.rust)
         if given.scans:
             group.start_soon(_made, self._scanned, self.scanner)
@@ -209,7 +224,8 @@ class _Images:
         """``like`` are those of the machine's own platform, whose byte code is taken where sources are the same."""
         self.given, self.platform, self.shared, self.like = given, platform, shared, like
         self.trees: dict[str, _Later[dagger.Directory]] = {"runtime": _Later(), "dependencies": _Later()}
-        self.wanted = given.wanted(platform)
+        self.wanted, self.from_source = given.wanted(platform), given.compiled(platform)
+        self.compiled: _Later[dagger.Directory | None] = _Later()
         self.runtime: _Later[dagger.Directory] = _Later()
         self.tools: _Later[dagger.Directory] = _Later()
         self.dependencies: _Later[dagger.Directory] = _Later()
@@ -218,6 +234,7 @@ class _Images:
         self.images: dict[str, _Later[dagger.Directory]] = {target: _Later() for target in given.targets}
         group.start_soon(_made, self._runtime, self.runtime)
         group.start_soon(_made, self._dependencies, self.dependencies)
+        group.start_soon(_made, self._compiled, self.compiled)
         if "standard" in given.targets:
             group.start_soon(_made, self._tools, self.tools)
         if given.project.rust:
@@ -255,35 +272,43 @@ class _Images:
         base, name = await self.shared.python.get(), self.stage("dependencies")
         with self.given.progress.stage(name):
             known = await self.like.trees["dependencies"].get() if self.like else None
-            tree = await dependencies(base, self.wanted, self.given.network, known)
+            more = await self.compiled.get()
+            if more:
+                more = await installed(base, more, (f"linux_{self.platform.machine}",), name)
+            tree = await dependencies(base, self.wanted, self.given.network, known, more)
             self.trees["dependencies"].put(tree)
             return await self._packed("dependencies", tree, name)
 
-    async def _cross(self) -> Cross | None:
-        """What compiles for this platform; nothing is needed for the machine's own."""
-        if self.platform.native:
+    async def _compiled(self) -> dagger.Directory | None:
+        """Wheels of the requirements that have none for this platform."""
+        if not self.from_source:
             return None
-        name, debian = self.stage("rust builder"), self.platform.debian
+        base, name = await self.shared.rust.get(), self.stage("source builder")
+        with self.given.progress.stage(name):
+            cross = await self._cross(name, {"rust-target", "python-target"})
+            return await source_builder.wheels(base, self.from_source, cross, self.platform.machine, self.given.network)
+
+    async def _cross(self, stage: str, roots: Collection[str]) -> Cross:
+        """What compiles for this platform: compilers that run here, and roots of what belongs to the target."""
+        shared = await root(self.given.first, downloads("cross", without="rust-builder"), "rust builder", alone=False)
         trees = [
-            await root(self.given.first, locked, label, alone=False)
-            for label, locked in (
-                ("rust builder", downloads("cross", without="rust-builder")),
-                (name, downloads("rust-target", architecture=debian)),
-            )
+            await root(self.given.first, downloads(each, architecture=self.platform.debian), stage, alone=False)
+            for each in sorted(roots)
         ]
-        return Cross(self.platform.rust, self.platform.gnu, tuple(trees), name)
+        return Cross(self.platform.rust, self.platform.gnu, (shared, *trees), stage)
 
     async def _wheels(self) -> dagger.Directory:
         base, given, project = await self.shared.rust.get(), self.given, self.given.project
         workspace = given.files(project.rust).directory(project.rust)
-        with given.progress.stage(self.stage("rust builder")):
+        name = self.stage("rust builder")
+        with given.progress.stage(name):
             return await wheel(
                 base,
                 workspace,
                 project.rust_crate,
                 given.file(project.build_requirements),
                 given.network,
-                await self._cross(),
+                None if self.platform.native else await self._cross(name, {"rust-target"}),
             )
 
     async def _core(self) -> dagger.Directory:
@@ -321,7 +346,10 @@ class _Images:
         def place(name: str) -> str:
             return str(outputs.path(out, outputs.ARCHIVES, outputs.image(name, self.platform, self.given.platforms)))
 
-        await archives(base, self.wanted, network, self.like is None).export(place("dependencies"))
+        listed = json.loads(await archives(base, self.wanted, network, self.like is None).contents())
+        if compiled := await self.compiled.get():
+            listed += json.loads(await compiled.file(ARCHIVES).contents())
+        Path(place("dependencies")).write_text(json.dumps(listed, indent=1))
         further, wanted = await self.shared.variant.get(), variant_requirements(self.given.project, self.given.variant)
         if wanted:
             listed = [each for name in wanted for each in json.loads(await further[name].file(ARCHIVES).contents())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from packaging.markers import InvalidMarker, Marker, default_environment
 
@@ -15,6 +15,9 @@ _PYTHON = "3.13"
 _MARKED = re.compile(r"(?P<wanted>[^\s;#]+)\s*;\s*(?P<marker>.+?)(?P<rest>\s*(?:\\|--hash|#).*)?", re.DOTALL)
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
 def of(text: str, platform: Platform, where: str) -> str:
     """The requirements whose environment marker holds on a platform, without it; the text as it is where there is no marker.
 
@@ -24,6 +27,31 @@ def of(text: str, platform: Platform, where: str) -> str:
         PipelineError: a marker cannot be read; it names file and requirement.
     """
     return "".join(_kept(text.splitlines(keepends=True), platform, where))
+
+
+def parted(text: str, names: Collection[str], where: str) -> tuple[str, str]:
+    """Requirements without those of these names, and those alone.
+
+    Raises:
+        PipelineError: one of the names is not among the requirements.
+    """
+    wanted, found = {_normal(name) for name in names}, set[str]()
+    others: list[str] = []
+    these: list[str] = []
+    chosen = False
+    for line in text.splitlines(keepends=True):
+        if not line[:1].isspace():
+            named = _NAME.match(line)
+            chosen = named is not None and _normal(named[0]) in wanted
+            found |= {_normal(named[0])} & wanted if named else set()
+        (these if chosen else others).append(line)
+    if missing := sorted(wanted - found):
+        raise PipelineError(f"{where} does not require {missing[0]}, which is to be compiled from its source")
+    return "".join(others), "".join(these)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _kept(lines: list[str], platform: Platform, where: str) -> Iterator[str]:

@@ -18,9 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-import uvloop
-
-from cift import logs
+from cift import logs, loop
 from cift.adapters import frames, state
 from cift.adapters.journal import Journal
 from cift.adapters.sequencer import Batch, Pending, Sequencer
@@ -354,7 +352,7 @@ def main() -> int:
     logs.configure(settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        uvloop.run(serve(settings))
+        loop.run(serve(settings))
     except (CiftError, OSError) as error:
         log.error("the matcher cannot start: %s", error)
         with suppress(OSError):  # the disk may be the very reason

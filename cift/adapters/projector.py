@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
-from cift import logs
+from cift import logs, loop
 from cift.adapters import journal, state
 from cift.adapters.client import MatcherClient
 from cift.adapters.database import (
@@ -206,7 +204,7 @@ def main() -> int:
     logs.configure(settings.log_level)
     os.nice(5)  # orders come first; what is read may be a little behind
     try:
-        uvloop.run(run(settings))
+        loop.run(run(settings))
     except CiftError as error:
         log.error("the projector ends: %s", error)
         return 1

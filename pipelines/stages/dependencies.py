@@ -80,15 +80,24 @@ class Wanted:
 
 
 async def dependencies(
-    base: dagger.Directory, wanted: Wanted, network: Network, known: dagger.Directory | None = None
+    base: dagger.Directory,
+    wanted: Wanted,
+    network: Network,
+    known: dagger.Directory | None = None,
+    more: dagger.Directory | None = None,
 ) -> dagger.Directory:
-    """The tree of the requirements, as it stands in an image from its root on; ``known`` is that of another platform.
+    """The tree of the requirements, as it stands in an image from its root on; ``known`` is that of another platform, ``more`` a
+    tree of further distributions, not byte-compiled.
 
     Raises:
         dagger.ExecError: a requirement cannot be had, or is not the one whose hash is locked.
     """
     tree = _installed(base, wanted, network, known is None).directory("/out")
-    return await (compiled_like(base, tree, PACKAGES, known, wanted.stage) if known else tree).sync()
+    if more:
+        tree = tree.with_directory("/", more)
+    if known or more:
+        tree = compiled_like(base, tree, PACKAGES, known or dag.directory(), wanted.stage)
+    return await tree.sync()
 
 
 def archives(base: dagger.Directory, wanted: Wanted, network: Network, compiling: bool = True) -> dagger.File:
