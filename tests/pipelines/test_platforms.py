@@ -11,9 +11,14 @@ import pytest
 
 from images import compare, elf, unpack
 from images.validate import validate
-from pipelines import platforms, requirements
+from pipelines import config, platforms, requirements
 from pipelines.errors import PipelineError
 from tests.parts import toolbox
+from tests.parts.certificates import Certificates
+from tests.parts.commands import command
+from tests.parts.outside import environment
+from tests.parts.registries import Registry
+from tests.parts.released import key_files
 from tests.pipelines.conftest import built, repository
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
@@ -58,6 +63,14 @@ def test_a_marker_that_cannot_be_read_names_file_and_requirement() -> None:
         requirements.of("aa==1 ; machine is small --hash=sha256:01\n", ARM64, "r.txt")
 
 
+def test_what_is_compiled_is_named_for_a_platform_that_is_known(tmp_path: Path) -> None:
+    table = {"from-source": {"linux/amd64": ["aa"]}}
+    with pytest.raises(
+        PipelineError, match=r"from-source\] names 'linux/amd64'; what can be compiled for is: linux/arm64"
+    ):
+        config.parse(table, tmp_path, "pyproject.toml")
+
+
 class Built:
     """A project's index of all platforms: its layout, the output folder, and what `build.json` says of the image."""
 
@@ -81,6 +94,13 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Built once for the tests below, and each of its images started: those of other processors under an emulator."""
     folder = tmp_path_factory.mktemp("index")
     return Built(repository(folder / "project"), folder)
+
+
+def test_what_is_compiled_for_a_platform_is_taken_out_of_its_requirements_and_has_to_be_among_them() -> None:
+    others, these = requirements.parted(MARKED, {"bb"}, "r.txt")
+    assert these == "bb==2 \\\n    --hash=sha256:03\n" and "bb" not in others and "cc==3" in others
+    with pytest.raises(PipelineError, match=r"r\.txt does not require ee, which is to be compiled from its source"):
+        requirements.parted(MARKED, {"bb", "ee"}, "r.txt")
 
 
 def test_an_index_of_three_platforms_is_whole_and_names_each_as_oci_does(index: Built) -> None:
@@ -131,6 +151,41 @@ def test_strangers_read_each_manifest_of_an_index(index: Built, tmp_path: Path, 
     umoci = [*toolbox.program("umoci"), "unpack", "--rootless", "--image", f"{one}:one"]
     toolbox.run([*umoci, str(tmp_path / "bundle")], home)
     assert elf.machine((tmp_path / "bundle/rootfs/usr/bin/python3.13").read_bytes()) == platform.elf
+
+
+def test_trivy_and_the_sbom_were_asked_of_each_image_of_an_index(index: Built) -> None:
+    for platform in (AMD64, ARM64, ARM):
+        report = json.loads((index.out / f"scan/distroless-{platform.slug}.json").read_text())["Metadata"]
+        assert report["ImageConfig"]["architecture"] == platform.architecture
+        assert report["ImageConfig"].get("variant", "") == platform.variant
+        assert report["OS"]["Family"] == "debian"
+        sbom = json.loads((index.out / f"sbom/distroless-{platform.slug}.cdx.json").read_text())
+        assert sbom["compositions"][0]["aggregate"] == "complete"
+
+
+def test_an_index_is_released_and_verified_with_each_of_its_images(
+    index: Built, new_registry: Registry, certificates: Certificates, tmp_path: Path
+) -> None:
+    key_files(tmp_path)
+    (tmp_path / "policy.toml").write_text('[[signer]]\nkey = "key.pub"\n[sbom]\nrequired = true\n')
+    env, to = environment(tmp_path, new_registry, certificates), f"{new_registry.host}/of/real-platforms"
+    words = ["--project", index.project, "--from", index.out, "--target", "distroless", "--tag", "1", "--to", to]
+    words += [
+        "--key",
+        tmp_path / "key.pem",
+        "--accept-incomplete-scan",
+        "there is no database here",
+        "--legacy-signatures",
+    ]
+    done = command("release", *words, "--json", **env)
+    assert done.returncode == 0, done.stderr
+    digests = {index.report["digest"], *(each["digest"] for each in index.manifests)}
+    checked = command("verify", f"{to}:1", "--policy", tmp_path / "policy.toml", "--json", **env)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert set(json.loads(checked.stdout)["checks"]) == digests
+    cosign = [*toolbox.program("cosign"), "verify", "--key", str(tmp_path / "key.pub"), "--insecure-ignore-tlog=true"]
+    for digest in digests:
+        toolbox.run([*cosign, f"{to}@{digest}"], env)
 
 
 def test_an_image_is_the_same_alone_and_in_an_index(index: Built, tmp_path: Path) -> None:
