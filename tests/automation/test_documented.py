@@ -65,6 +65,10 @@ DAGGER = "needs a Dagger engine; ci.yml does it"
 ENGINE = "needs that engine's daemon; test_load has the archive read by skopeo"
 PUBLIC = "asks the public Sigstore, or for today's advisories"
 FILLED = "places to be filled in; the README has it filled in"
+PLATFORMS = "tests/pipelines/test_platforms.py::test_an_index_of_three_platforms_is_whole_and_names_each_as_oci_does"
+RENEWS = (
+    "asks for today's archive and renews files of the checkout; images/test_debian has the same code resolve and check"
+)
 SCAN = "tests/pipelines/test_scan.py::test_a_hole_and_a_secret_are_found_and_an_exception_passes_until_its_date"
 
 COMMANDS: dict[str, Run | By | Not] = {
@@ -75,7 +79,7 @@ COMMANDS: dict[str, Run | By | Not] = {
     "make test-keyless": By("tests/signing/test_keyless.py::test_a_release_without_a_key_is_accepted_by_verify_and_cosign_and_by_nobody_else_s_policy"),
     "make lint": By("tests/automation/test_lint.py::test_zizmor_finds_nothing_as_its_strictest_persona"),
     "make reproduce": Not(MINUTES),
-    "make lock": Not("asks for today's archive and renews files of the checkout; images/test_debian has the same code resolve and check"),
+    "make lock": Not(RENEWS),
     "make train": Not(MINUTES),
     "make dev": By("tests/automation/test_develop.py::test_an_edit_is_served_without_a_command_and_an_interrupt_ends_all"),
     "DATABASE_URL=postgresql make dev": Not("PostgreSQL does not start as root; by hand"),
@@ -94,7 +98,14 @@ COMMANDS: dict[str, Run | By | Not] = {
     "python pipelines/build.py --help": Run(says="exit codes"),
     "python pipelines/build.py --engine embedded --no-run": Not(IMAGES + ", by this very line"),
     "python pipelines/build.py --engine dagger --no-run": Not(DAGGER),
-    "python pipelines/build.py --platform linux/amd64": Not(IMAGES + ": it is the default"),
+    "python pipelines/build.py --platform all": By(PLATFORMS),
+    "python pipelines/build.py --platform linux/arm64": By(PLATFORMS),
+    "python -m engine start dist/distroless --platform linux/arm64": By(
+        "tests/pipelines/test_platforms.py::test_images_of_an_index_were_started_and_answered_each_on_its_own_processor"
+    ),
+    "make reproduce PLATFORM=all": Not(MINUTES),
+    "make bench-platforms": Not(MINUTES),
+    'make lock ARGS="--architecture armhf"': Not(RENEWS),
     "python pipelines/build.py --no-scan": By("tests/pipelines/test_explain.py::test_an_edit_and_a_bump_are_led_back_to_their_commits"),
     "python pipelines/build.py --scan-database FOLDER": By(SCAN),
     "python pipelines/build.py --scan-database /media/trivy-db": By(SCAN),
