@@ -218,8 +218,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._matcher.connections.discard(self)
-        self._matcher.followers.discard(self)
-        self._matcher.left = -math.inf if self._goodbye else time.monotonic()
+        if self in self._matcher.followers:  # no worker: one that comes and goes for ever must not keep the matcher
+            self._matcher.followers.discard(self)
+        else:
+            self._matcher.left = -math.inf if self._goodbye else time.monotonic()
         self._transport = None
 
     def data_received(self, data: bytes) -> None:

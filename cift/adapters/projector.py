@@ -196,6 +196,8 @@ async def run(settings: Settings) -> None:
                 said = str(error)
                 log.error("the read model is not filled: %s", error)
             trouble.write_text(said)
+            if not door.exists():
+                return
             await asyncio.sleep(1)
 
 

@@ -108,6 +108,7 @@ def test_a_refused_password_is_told_and_the_password_is_nowhere(launch: Launch, 
     assert "password" in _until(lambda: _read_model(service))
     assert service.order().status_code == 201
     service.stop()
+    assert service.ended()
     log = service.log.read_text()
     assert "password authentication failed" in log
     assert "k8" not in log and PASSWORD not in log and "Traceback" not in log
