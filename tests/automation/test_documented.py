@@ -27,7 +27,7 @@ from tests.parts.commands import command
 from tests.parts.outside import environment
 from tests.parts.registries import Registry
 from tests.parts.released import key_files
-from tests.pipelines.conftest import commit
+from tests.pipelines.conftest import commit, copied
 
 DIST = HERE / "dist"
 #: A build is asked for a database nowhere: what it then says, the tests of the scan look at.
@@ -246,19 +246,6 @@ class Reader:
         return f"{text}\nexit code {done.returncode}, wanted {wanted.code} and {wanted.says!r}\n{said[-2000:]}"
 
 
-def _copied(folder: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=HERE,
-        capture_output=True,
-        check=True,
-    )
-    for name in listed.stdout.decode().split("\0"):
-        if name and (HERE / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(HERE / name, folder / name)
-
-
 def _passing(dist: Path) -> None:
     """Judge the scans once more, as if there had been a database in which nothing is known against what is built."""
     given, _ = verdict.again(dist)
@@ -293,7 +280,7 @@ def reader(
         if not (DIST / "build.json").exists():
             pytest.skip("there is no dist/ in this checkout; make build makes it")
         folder, programs = tmp_path / "checkout", tmp_path / "programs"
-        _copied(folder)
+        copied(folder)
         shutil.copytree(
             DIST,
             folder / "dist",

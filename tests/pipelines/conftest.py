@@ -97,10 +97,8 @@ def plain(tmp_path: Path) -> Path:
     return repository(tmp_path / "project")
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A copy of this checkout's files as they are now, committed."""
-    folder = tmp_path / "clone"
+def copied(folder: Path) -> None:
+    """Put this checkout's files as they are now into a folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=HERE,
@@ -111,5 +109,12 @@ def clone(tmp_path: Path) -> Path:
         if name and (HERE / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(HERE / name, folder / name)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of this checkout's files as they are now, committed."""
+    folder = tmp_path / "clone"
+    copied(folder)
     commit(folder)
     return folder
